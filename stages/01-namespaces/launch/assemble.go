@@ -1,0 +1,235 @@
+package launch
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// op is an instruction as the child reads it: no pointers to follow, nothing to
+// allocate, every argument a word.
+type op struct {
+	call     uintptr
+	args     [6]uintptr
+	branches [4]branch
+	next     uint32 // index of the op that follows success
+	step     uint32 // index into Plan.Steps
+	slots    uint8  // bit i: args[i] is a slot number
+	result   uint8  // slot, 0: none
+	nbranch  uint8
+}
+
+type branch struct {
+	errno uintptr
+	to    uint32
+}
+
+// program is an assembled plan with all the memory that it points to.
+type program struct {
+	ops  []op
+	keep []any // pins what args point to; Go's collector does not move heap memory
+	mems map[*Mem]uintptr
+}
+
+// The child's own slots, out of reach of plans.
+const (
+	slotTalk  Slot = 63 // the child's end of the talk socket
+	slotHeard Slot = 62 // result of the last recvfrom on it
+	lastSlot  Slot = 61
+)
+
+// record is what the child sends: which step, and the errno that ended it (0:
+// the child has reached a parent step and waits for its turn).
+type record struct{ step, errno uint64 }
+
+const recordSize = int(unsafe.Sizeof(record{}))
+
+// assemble flattens the child's steps behind the clone into one array, with a
+// turn wherever a parent step stands between them.
+func assemble(p *Plan, clone int, o Options, shared *sharedPage) (*program, error) {
+	a := &program{mems: map[*Mem]uintptr{}}
+	a.add(clone, Jump("")) // index 0 is no branch's target: the child reads 0 as "no branch"
+	for n := clone + 1; n < len(p.Steps); n++ {
+		s := &p.Steps[n]
+		if s.Clone != nil {
+			return nil, fmt.Errorf("step %d, %s: a plan makes one child", n+1, s.Name)
+		}
+		if s.Side == Parent || o.Before != nil {
+			a.turn(n)
+		}
+		if s.Side == Parent {
+			continue
+		}
+		if o.Trace != nil {
+			a.add(n, Call(unix.SYS_CLOCK_GETTIME, Int(unix.CLOCK_REALTIME), Int(shared.stamp(n))))
+		}
+		if err := a.step(n, s); err != nil {
+			return nil, fmt.Errorf("step %d, %s: %w", n+1, s.Name, err)
+		}
+	}
+	if len(a.ops) == 1 {
+		return nil, errors.New("the plan has no step for its child")
+	}
+	return a, nil
+}
+
+// turn makes the child say which step it has reached and wait for one byte.
+func (a *program) turn(n int) {
+	rec := record{step: uint64(n)}
+	b := make([]byte, recordSize)
+	*(*record)(unsafe.Pointer(&b[0])) = rec
+	a.add(n, Call(unix.SYS_SENDTO, slotTalk, &Mem{Data: b}, Int(recordSize), Int(unix.MSG_NOSIGNAL), Int(0), Int(0)))
+	a.add(n, Call(unix.SYS_RECVFROM, slotTalk, Buf(8), Int(1), Int(0), Int(0), Int(0)).Into(slotHeard))
+	a.add(n, Instr{Call: callNeed, Args: []Arg{slotHeard}}) // 0: the parent is gone, or gave up
+}
+
+// add appends an instruction that has no labels and cannot be malformed.
+func (a *program) add(n int, i Instr) {
+	if err := a.one(n, i, nil); err != nil {
+		panic(err) // a mistake in this file, not in a plan
+	}
+}
+
+func (a *program) step(n int, s *Step) error {
+	labels := map[Label]uint32{Next: uint32(len(a.ops) + len(s.Code))}
+	for k, i := range s.Code {
+		if i.Label == "" {
+			continue
+		}
+		if _, dup := labels[i.Label]; dup {
+			return fmt.Errorf("label %q stands twice", i.Label)
+		}
+		labels[i.Label] = uint32(len(a.ops) + k)
+	}
+	for k, i := range s.Code {
+		if err := a.one(n, i, labels); err != nil {
+			return fmt.Errorf("instruction %d: %w", k, err)
+		}
+	}
+	return nil
+}
+
+func (a *program) one(n int, i Instr, labels map[Label]uint32) error {
+	o := op{call: i.Call, step: uint32(n), result: uint8(i.Result), next: uint32(len(a.ops) + 1)}
+	if len(i.Args) > len(o.args) {
+		return fmt.Errorf("%d arguments, a system call takes 6", len(i.Args))
+	}
+	if err := checkMem(i); err != nil {
+		return err
+	}
+	for k, arg := range i.Args {
+		w, isSlot := a.word(arg)
+		o.args[k] = w
+		if isSlot {
+			o.slots |= 1 << k
+		}
+	}
+	if i.Call == callExpect || i.Call == callStore {
+		o.args[0] += o.args[1]
+	}
+	if len(i.Tolerate) > len(o.branches) {
+		return fmt.Errorf("%d tolerated errnos, at most %d", len(i.Tolerate), len(o.branches))
+	}
+	for k, b := range i.Tolerate {
+		to, err := target(b.To, o.next, labels)
+		if err != nil {
+			return err
+		}
+		o.branches[k] = branch{uintptr(b.Errno), to}
+	}
+	o.nbranch = uint8(len(i.Tolerate))
+	next, err := target(i.Then, o.next, labels)
+	o.next = next
+	a.ops = append(a.ops, o)
+	return err
+}
+
+func target(l Label, next uint32, labels map[Label]uint32) (uint32, error) {
+	if l == "" {
+		return next, nil
+	}
+	if to, ok := labels[l]; ok {
+		return to, nil
+	}
+	return 0, fmt.Errorf("no label %q in this step", l)
+}
+
+// checkMem keeps Expect and Store inside their memory: the child has no bounds
+// checks.
+func checkMem(i Instr) error {
+	width := map[uintptr]int{callExpect: 8, callStore: 4}[i.Call]
+	if width == 0 {
+		return nil
+	}
+	m, off := i.Args[0].(*Mem), int(i.Args[1].(Int))
+	if off < 0 || off+width > len(m.Data) {
+		return fmt.Errorf("%d bytes at offset %d of %d", width, off, len(m.Data))
+	}
+	return nil
+}
+
+// word turns an argument into a machine word; true: it is a slot number.
+func (a *program) word(arg Arg) (uintptr, bool) {
+	switch v := arg.(type) {
+	case nil:
+		return 0, false
+	case Int:
+		return uintptr(v), false
+	case Slot:
+		return uintptr(v), true
+	case Str:
+		return a.cstring(string(v)), false
+	case Strs:
+		return a.cstrings(v), false
+	case *Mem:
+		return a.mem(v), false
+	}
+	panic(fmt.Sprintf("launch: argument of type %T", arg))
+}
+
+func (a *program) cstring(s string) uintptr {
+	b := make([]byte, len(s)+1)
+	copy(b, s)
+	return a.pin(b)
+}
+
+func (a *program) cstrings(list []string) uintptr {
+	ptrs := make([]uintptr, len(list)+1)
+	for i, s := range list {
+		ptrs[i] = a.cstring(s)
+	}
+	a.keep = append(a.keep, ptrs)
+	return uintptr(unsafe.Pointer(&ptrs[0]))
+}
+
+// mem copies the memory, so that a plan can be started more than once.
+func (a *program) mem(m *Mem) uintptr {
+	if m == nil {
+		return 0
+	}
+	if at, ok := a.mems[m]; ok {
+		return at
+	}
+	b := make([]byte, max(len(m.Data), 8))
+	copy(b, m.Data)
+	at := a.pin(b)
+	a.mems[m] = at
+	for off, to := range m.Ptr {
+		*(*uintptr)(unsafe.Pointer(&b[off])) = a.mem(to)
+	}
+	return at
+}
+
+func (a *program) pin(b []byte) uintptr {
+	a.keep = append(a.keep, b)
+	return uintptr(unsafe.Pointer(&b[0]))
+}
+
+// CheckString refuses what cannot be passed to the kernel as a string.
+func CheckString(s string) error {
+	_, err := syscall.BytePtrFromString(s)
+	return err
+}

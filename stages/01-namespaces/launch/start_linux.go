@@ -1,0 +1,351 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Options watch a launch. The zero value only performs it.
+type Options struct {
+	// Before is called before each step with its index; an error ends the launch.
+	Before func(n int, s Step) error
+	// Trace, when set, receives what each step took.
+	Trace *Trace
+}
+
+// Start performs the plan: the parent's steps in this process, the child's in
+// the process that the clone step makes. It returns when the child's execve has
+// succeeded, or after the step marked Returns. When any step fails, the child
+// is killed and reaped, what parent steps did is undone in reverse order, and
+// the error is a *StepError that keeps the errno.
+//
+// Cancelling ctx kills the child while Start still waits for it.
+func Start(ctx context.Context, p *Plan, o Options) (*Process, error) {
+	l, err := newLaunch(ctx, p, o)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, l.shared.close()) }()
+	done := make(chan struct{})
+	go onOwnThread(func() (keep bool) {
+		defer close(done)
+		err = l.perform()
+		return !l.run.taint
+	})
+	<-done
+	if err != nil {
+		return nil, err
+	}
+	return &Process{pid: l.run.pid, pidfd: l.run.pidfd}, nil
+}
+
+// onOwnThread runs f on a thread that no other goroutine uses meanwhile, and
+// that is not the thread-group leader: /proc/self/ns shows the leader's
+// namespaces, and Go can park the leader but never end it. When f says that the
+// thread is spoilt, it ends with the goroutine.
+func onOwnThread(f func() (keep bool)) {
+	runtime.LockOSThread()
+	if unix.Gettid() == unix.Getpid() {
+		other := make(chan struct{})
+		go func() { defer close(other); onOwnThread(f) }()
+		<-other
+		runtime.UnlockOSThread()
+		return
+	}
+	if f() {
+		runtime.UnlockOSThread()
+	}
+}
+
+// launch is one performance of a plan.
+type launch struct {
+	ctx    context.Context //nolint:containedctx // the launch is the call
+	plan   *Plan
+	opt    Options
+	clone  int // index of the clone step
+	prog   *program
+	shared *sharedPage
+	run    *Run
+	undo   []int // parent steps to undo
+	talk   [2]int
+}
+
+func newLaunch(ctx context.Context, p *Plan, o Options) (*launch, error) {
+	clone := slices.IndexFunc(p.Steps, func(s Step) bool { return s.Clone != nil })
+	if clone < 0 {
+		return nil, errors.New("launch: the plan has no clone step")
+	}
+	if f := p.Steps[clone].Clone.Flags; f&(unix.CLONE_VM|unix.CLONE_THREAD|unix.CLONE_VFORK) != 0 {
+		return nil, fmt.Errorf("launch: clone flags %#x share memory with the child", f)
+	}
+	shared, err := newSharedPage(len(p.Steps))
+	if err != nil {
+		return nil, err
+	}
+	prog, err := assemble(p, clone, o, shared)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("launch: %w", err), shared.close())
+	}
+	o.Trace.begin(p)
+	return &launch{ctx: ctx, plan: p, opt: o, clone: clone, prog: prog, shared: shared, run: &Run{}, talk: [2]int{-1, -1}}, nil
+}
+
+func (l *launch) perform() error {
+	defer l.closeAll()
+	for n := range l.clone {
+		if err := l.parentStep(n); err != nil {
+			return l.rollBack(err)
+		}
+	}
+	if err := l.born(); err != nil {
+		return l.rollBack(l.plan.fail(l.clone, err))
+	}
+	stop := context.AfterFunc(l.ctx, func() { _ = unix.PidfdSendSignal(int(l.run.pidfd.Fd()), unix.SIGKILL, nil, 0) })
+	defer stop()
+	if err := l.converse(); err != nil {
+		return l.rollBack(err)
+	}
+	l.opt.Trace.end(l.shared)
+	return nil
+}
+
+// born makes the child and gives up the descriptors that are now its own.
+func (l *launch) born() error {
+	if l.opt.Before != nil {
+		if err := l.opt.Before(l.clone, l.plan.Steps[l.clone]); err != nil {
+			return err
+		}
+	}
+	var err error
+	if l.talk, err = unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0); err != nil {
+		return fmt.Errorf("socketpair: %w", err)
+	}
+	l.run.slots[slotTalk] = uintptr(l.talk[1])
+	c := l.plan.Steps[l.clone].Clone
+	pidfd := new(int32)
+	args := &cloneArgs{flags: c.Flags | unix.CLONE_PIDFD, pidfd: uint64(uintptr(unsafe.Pointer(pidfd))), exitSignal: uint64(unix.SIGCHLD)}
+	if c.Cgroup != 0 {
+		args.flags |= unix.CLONE_INTO_CGROUP
+		args.cgrp = uint64(l.run.slots[c.Cgroup])
+	}
+	kid := &child{ops: &l.prog.ops[0], n: uintptr(len(l.prog.ops)), slots: &l.run.slots, progress: l.shared.progress()}
+	l.opt.Trace.started(l.clone)
+	pid, errno := spawn(args, kid)
+	runtime.KeepAlive(pidfd)
+	runtime.KeepAlive(kid)
+	runtime.KeepAlive(l.prog)
+	if errno != 0 {
+		return errno
+	}
+	l.run.pid, l.run.pidfd = int(pid), os.NewFile(uintptr(*pidfd), "pidfd")
+	l.closeChildEnds()
+	return nil
+}
+
+// converse serves the child's turns until its execve closes the socket.
+func (l *launch) converse() error {
+	for {
+		n, err := l.hear()
+		if err != nil || n < 0 {
+			return err
+		}
+		s := l.plan.Steps[n]
+		if s.Side == Parent {
+			if err = l.parentStep(n); err != nil {
+				return err
+			}
+		} else if err = l.opt.Before(n, s); err != nil {
+			return l.plan.fail(n, err)
+		}
+		if err := unix.Send(l.talk[0], []byte{1}, unix.MSG_NOSIGNAL); err != nil {
+			return l.died(nil)
+		}
+		if s.Returns {
+			return nil
+		}
+	}
+}
+
+// hear is the child's next turn; -1 when its execve has succeeded.
+func (l *launch) hear() (int, error) {
+	b := make([]byte, recordSize)
+	n, err := unix.Read(l.talk[0], b)
+	for err == unix.EINTR {
+		n, err = unix.Read(l.talk[0], b)
+	}
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("hear from the child: %w", err)
+	case n == 0 && int(*l.shared.progress()) == len(l.plan.Steps)-1:
+		return -1, nil
+	case n == 0:
+		return 0, l.died(nil)
+	}
+	step, errno, err := Report(b[:n])
+	if err != nil {
+		return 0, err
+	}
+	if errno != 0 {
+		return 0, l.plan.fail(step, errno)
+	}
+	return step, nil
+}
+
+// died explains a child that ended without a report: killed, by a memory limit
+// for example, or by the cancelled context.
+func (l *launch) died(cause error) error {
+	if err := context.Cause(l.ctx); err != nil {
+		cause = err
+	}
+	var ws unix.WaitStatus
+	if pid, _ := unix.Wait4(l.run.pid, &ws, 0, nil); pid == l.run.pid && cause == nil {
+		cause = fmt.Errorf("the child exited with status %d", ws.ExitStatus())
+		if ws.Signaled() {
+			cause = fmt.Errorf("the child was killed by signal %s", unix.SignalName(ws.Signal()))
+		}
+	}
+	return l.plan.fail(int(*l.shared.progress()), cause)
+}
+
+func (l *launch) parentStep(n int) error {
+	s := l.plan.Steps[n]
+	if s.Side != Parent || s.Do == nil {
+		return l.plan.fail(n, errors.New("a parent step without an act"))
+	}
+	if l.opt.Before != nil {
+		if err := l.opt.Before(n, s); err != nil {
+			return l.plan.fail(n, err)
+		}
+	}
+	l.opt.Trace.started(n)
+	if err := s.Do(l.run); err != nil {
+		return l.plan.fail(n, err)
+	}
+	if s.Undo != nil {
+		l.undo = append(l.undo, n)
+	}
+	return nil
+}
+
+// rollBack leaves nothing of a launch that failed.
+func (l *launch) rollBack(cause error) error {
+	if l.run.pidfd != nil {
+		_ = unix.PidfdSendSignal(int(l.run.pidfd.Fd()), unix.SIGKILL, nil, 0) // ESRCH: it is gone already
+		var ws unix.WaitStatus
+		for {
+			if _, err := unix.Wait4(l.run.pid, &ws, 0, nil); err != unix.EINTR {
+				break
+			}
+		}
+		_ = l.run.pidfd.Close()
+	}
+	for _, n := range slices.Backward(l.undo) {
+		if err := l.plan.Steps[n].Undo(l.run); err != nil {
+			cause = errors.Join(cause, fmt.Errorf("undo %s: %w", l.plan.Steps[n].Name, err))
+		}
+	}
+	return cause
+}
+
+func (l *launch) closeChildEnds() {
+	if l.talk[1] >= 0 {
+		_ = unix.Close(l.talk[1])
+		l.talk[1] = -1
+	}
+	for _, f := range l.run.files {
+		_ = f.Close()
+	}
+	l.run.files = nil
+}
+
+func (l *launch) closeAll() {
+	l.closeChildEnds()
+	if l.talk[0] >= 0 {
+		_ = unix.Close(l.talk[0])
+	}
+}
+
+// Process is a child that Start made.
+type Process struct {
+	pid   int
+	pidfd *os.File
+}
+
+// PID is the process id in the caller's pid namespace.
+func (p *Process) PID() int { return p.pid }
+
+// PIDFD is readable once the process has ended; it belongs to p.
+func (p *Process) PIDFD() *os.File { return p.pidfd }
+
+// Signal sends a signal by pidfd: never to a stranger with a reused pid.
+func (p *Process) Signal(s unix.Signal) error {
+	return unix.PidfdSendSignal(int(p.pidfd.Fd()), s, nil, 0)
+}
+
+// Wait reaps the process. A pid must be waited for at most once.
+func (p *Process) Wait() (unix.WaitStatus, error) {
+	var ws unix.WaitStatus
+	for {
+		_, err := unix.Wait4(p.pid, &ws, 0, nil)
+		if err != unix.EINTR {
+			return ws, err
+		}
+	}
+}
+
+// Close releases the pidfd, not the process.
+func (p *Process) Close() error { return p.pidfd.Close() }
+
+// Trace is what each step of one launch took, from the clocks of both sides.
+type Trace struct {
+	Steps []TraceStep
+}
+
+// TraceStep is a step with when it began (wall clock: the monotonic one can be
+// shifted inside a time namespace) and how long it took until the next began.
+type TraceStep struct {
+	Step
+	Began time.Time
+	Took  time.Duration
+}
+
+func (t *Trace) begin(p *Plan) {
+	if t == nil {
+		return
+	}
+	t.Steps = make([]TraceStep, len(p.Steps))
+	for n, s := range p.Steps {
+		t.Steps[n].Step = s
+	}
+}
+
+func (t *Trace) started(n int) {
+	if t != nil {
+		t.Steps[n].Began = time.Now()
+	}
+}
+
+func (t *Trace) end(s *sharedPage) {
+	if t == nil {
+		return
+	}
+	next := time.Now()
+	for n := len(t.Steps) - 1; n >= 0; n-- {
+		if t.Steps[n].Side == Child {
+			t.Steps[n].Began = s.began(n)
+		}
+		if t.Steps[n].Began.IsZero() { // behind the step where Start returned
+			continue
+		}
+		t.Steps[n].Took = next.Sub(t.Steps[n].Began)
+		next = t.Steps[n].Began
+	}
+}
