@@ -108,9 +108,13 @@ func (l *launch) perform() error {
 	if err := l.born(); err != nil {
 		return l.rollBack(l.plan.fail(l.clone, err))
 	}
-	stop := context.AfterFunc(l.ctx, func() { _ = unix.PidfdSendSignal(int(l.run.pidfd.Fd()), unix.SIGKILL, nil, 0) })
-	defer stop()
-	if err := l.converse(); err != nil {
+	killed := make(chan struct{})
+	stop := context.AfterFunc(l.ctx, func() { l.kill(); close(killed) })
+	err := l.converse()
+	if !stop() {
+		<-killed // the pidfd is in use until then
+	}
+	if err != nil {
 		return l.rollBack(err)
 	}
 	l.opt.Trace.end(l.shared)
@@ -182,6 +186,8 @@ func (l *launch) hear() (int, error) {
 		n, err = unix.Read(l.talk[0], b)
 	}
 	switch {
+	case err == unix.ECONNRESET: // it died with our answer unread
+		return 0, l.died(nil)
 	case err != nil:
 		return 0, fmt.Errorf("hear from the child: %w", err)
 	case n == 0 && int(*l.shared.progress()) == len(l.plan.Steps)-1:
@@ -235,10 +241,13 @@ func (l *launch) parentStep(n int) error {
 	return nil
 }
 
+// kill ends the child; ESRCH means that it is gone already.
+func (l *launch) kill() { _ = unix.PidfdSendSignal(int(l.run.pidfd.Fd()), unix.SIGKILL, nil, 0) }
+
 // rollBack leaves nothing of a launch that failed.
 func (l *launch) rollBack(cause error) error {
 	if l.run.pidfd != nil {
-		_ = unix.PidfdSendSignal(int(l.run.pidfd.Fd()), unix.SIGKILL, nil, 0) // ESRCH: it is gone already
+		l.kill()
 		var ws unix.WaitStatus
 		for {
 			if _, err := unix.Wait4(l.run.pid, &ws, 0, nil); err != unix.EINTR {

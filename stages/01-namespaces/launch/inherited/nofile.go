@@ -2,15 +2,31 @@
 // changed it.
 package inherited
 
-import "syscall"
+import (
+	"runtime"
+	"unsafe"
+)
 
-// Nofile is RLIMIT_NOFILE as it was before package os raised the soft limit to
-// the hard one (os/rlimit.go). Packages initialise in the order of their import
-// paths once their imports are ready, and this one needs syscall alone, so it
-// reads the limit before os does (Go specification, "Package initialization").
+// Rlimit is struct rlimit64 of prlimit(2).
+type Rlimit struct{ Cur, Max uint64 }
+
+// Nofile is RLIMIT_NOFILE as it was before package syscall raised the soft limit
+// to one below the hard one (syscall/rlimit.go). Packages are initialised in the
+// order of their import paths as soon as their imports are, so this one comes
+// before syscall as long as it does not import it (Go specification, "Package
+// initialization"); hence the system call by linkname.
 var Nofile = nofile()
 
-func nofile() (l syscall.Rlimit) {
-	_ = syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l) // cannot fail for one's own process
-	return l
+//go:linkname rawSyscall6 syscall.RawSyscall6
+func rawSyscall6(trap, a1, a2, a3, a4, a5, a6 uintptr) (r1, r2, errno uintptr)
+
+// prlimit64 has these numbers (asm/unistd.h).
+var prlimit64 = map[string]uintptr{"amd64": 302, "arm64": 261, "riscv64": 261, "ppc64le": 325, "s390x": 334}
+
+const rlimitNofile = 7 // asm-generic/resource.h
+
+func nofile() Rlimit {
+	l := new(Rlimit)
+	rawSyscall6(prlimit64[runtime.GOARCH], 0, rlimitNofile, 0, uintptr(unsafe.Pointer(l)), 0, 0)
+	return *l
 }
