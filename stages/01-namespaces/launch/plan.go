@@ -91,6 +91,9 @@ func (r *Run) Hold(s Slot, f *os.File) {
 // Put stores a plain number in a slot, for the child to use.
 func (r *Run) Put(s Slot, v uintptr) { r.slots[s] = v }
 
+// Slot is what a slot holds on the parent's side.
+func (r *Run) Slot(s Slot) uintptr { return r.slots[s] }
+
 // Taint says that the calling thread has changed (setns of a pid namespace,
 // say) and must not serve other goroutines: it ends with the launch.
 func (r *Run) Taint() { r.taint = true }

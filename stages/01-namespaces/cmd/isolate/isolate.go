@@ -1,0 +1,185 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/slipway-engine/slipway/stages/01-namespaces/isolate"
+	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
+	"github.com/slipway-engine/slipway/stages/01-namespaces/launch/inherited"
+	"github.com/slipway-engine/slipway/stages/01-namespaces/namespace"
+)
+
+type isolateOptions struct {
+	kinds     map[string]*bool // by file name in /proc/PID/ns
+	join      int
+	mapRoot   bool
+	mountProc bool
+	hostname  string
+	dir       string
+	explain   bool
+	trace     bool
+	step      bool
+}
+
+func newIsolate() *cobra.Command {
+	o := isolateOptions{kinds: map[string]*bool{}}
+	cmd := &cobra.Command{
+		Use:   "isolate [flags] [-- COMMAND [ARG...]]",
+		Short: "Run a program in new namespaces, or in another process's",
+		Example: `  isolate --pid --mount --mount-proc --uts --hostname box -- sh
+  isolate --user --map-root-user -- id
+  isolate --join 1234 -- sh
+  isolate --pid --mount --explain -- true`,
+		Args: cobra.ArbitraryArgs, SilenceErrors: true, SilenceUsage: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runIsolate(cmd.Context(), cmd.OutOrStdout(), o, args)
+		},
+	}
+	short := map[string]string{"mnt": "m", "uts": "u", "ipc": "i", "net": "n", "pid": "p", "user": "U", "cgroup": "C", "time": "T"}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.SetInterspersed(false) // what follows the command belongs to it
+	for _, k := range namespace.Kinds() {
+		name := k.Name
+		if k.File == "net" {
+			name = "net"
+		}
+		o.kinds[k.File] = f.BoolP(name, short[k.File], false, "a new "+k.Name+" namespace (with --join: only this kind)")
+	}
+	f.IntVar(&o.join, "join", 0, "join the namespaces of process `PID` instead of making new ones")
+	f.BoolVarP(&o.mapRoot, "map-root-user", "r", false, "be root in a new user namespace (implies --user)")
+	f.BoolVar(&o.mountProc, "mount-proc", false, "mount /proc again, for the new pid namespace (implies --mount)")
+	f.StringVar(&o.hostname, "hostname", "", "set the `NAME` of the new uts namespace")
+	f.StringVar(&o.dir, "wd", "", "change to this `DIR` first")
+	f.BoolVar(&o.explain, "explain", false, "print the steps and do nothing")
+	f.BoolVar(&o.trace, "trace", false, "print what each step took, to standard error")
+	f.BoolVar(&o.step, "step", false, "stop before each step until Enter is pressed")
+	cmd.AddCommand(newList())
+	cmd.CompletionOptions.HiddenDefaultCmd = true
+	return cmd
+}
+
+func runIsolate(ctx context.Context, out io.Writer, o isolateOptions, args []string) error {
+	req, err := o.request(args)
+	if err != nil {
+		return err
+	}
+	plan, err := isolate.Plan(req)
+	if err != nil {
+		return err
+	}
+	if o.explain {
+		return plan.Explain(out)
+	}
+	var watch launch.Options
+	if o.step {
+		watch.Before = prompt(os.Stdin, os.Stderr)
+	}
+	if o.trace {
+		watch.Trace = new(launch.Trace)
+	}
+	proc, err := launch.Start(ctx, plan, watch)
+	if err != nil {
+		return err
+	}
+	defer proc.Close()
+	if watch.Trace != nil {
+		if err := watch.Trace.Print(os.Stderr); err != nil {
+			return err
+		}
+	}
+	return wait(proc)
+}
+
+// wait passes on how the program ended. The terminal's signals go to the whole
+// foreground group, so this process leaves them to the program.
+func wait(proc *launch.Process) error {
+	signal.Ignore(unix.SIGINT, unix.SIGQUIT)
+	ws, err := proc.Wait()
+	switch {
+	case err != nil:
+		return fmt.Errorf("wait for process %d: %w", proc.PID(), err)
+	case ws.Signaled():
+		return exitCode(128 + int(ws.Signal()))
+	case ws.ExitStatus() != 0:
+		return exitCode(ws.ExitStatus())
+	}
+	return nil
+}
+
+// request turns flags into what the planner takes.
+func (o isolateOptions) request(args []string) (isolate.Request, error) {
+	r := isolate.Request{
+		Target: o.join, MapRoot: o.mapRoot, MountProc: o.mountProc, Hostname: o.hostname, Dir: o.dir,
+		Argv: args, Env: os.Environ(), Nofile: [2]uint64{inherited.Nofile.Cur, inherited.Nofile.Max},
+	}
+	if len(args) == 0 {
+		shell := os.Getenv("SHELL")
+		if shell == "" {
+			shell = "/bin/sh"
+		}
+		r.Argv = []string{shell}
+	}
+	*o.kinds["user"] = *o.kinds["user"] || o.mapRoot
+	*o.kinds["mnt"] = *o.kinds["mnt"] || o.mountProc
+	var chosen []namespace.Kind
+	for _, k := range namespace.Kinds() {
+		if *o.kinds[k.File] {
+			chosen = append(chosen, k)
+		}
+	}
+	if o.join == 0 {
+		r.New = chosen
+		return r, nil
+	}
+	if o.mapRoot || o.mountProc || o.hostname != "" {
+		return r, fmt.Errorf("--join %d takes another process's namespaces: --map-root-user, --mount-proc and --hostname are for new ones", o.join)
+	}
+	var err error
+	r.Join, err = differing(o.join, chosen)
+	return r, err
+}
+
+// differing are the kinds in which the process is elsewhere; joining one's own
+// user namespace again is refused by the kernel (setns(2), EINVAL).
+func differing(pid int, chosen []namespace.Kind) ([]namespace.Kind, error) {
+	theirs, err := namespace.Of(pid)
+	if err != nil {
+		return nil, err
+	}
+	ours, err := namespace.Of(os.Getpid())
+	if err != nil {
+		return nil, err
+	}
+	if len(chosen) == 0 {
+		chosen = namespace.Kinds()
+	}
+	var kinds []namespace.Kind
+	for _, k := range chosen {
+		if theirs[k.File] != ours[k.File] {
+			kinds = append(kinds, k)
+		}
+	}
+	return kinds, nil
+}
+
+// prompt shows each step before it happens and waits for Enter; the end of the
+// input lets the rest run.
+func prompt(in io.Reader, out io.Writer) func(int, launch.Step) error {
+	lines := bufio.NewScanner(in)
+	return func(n int, s launch.Step) error {
+		fmt.Fprintf(out, "%2d %-6s %s\n          %s  [Enter] ", n+1, s.Side, s.Name, s.Because)
+		if !lines.Scan() {
+			fmt.Fprintln(out)
+		}
+		return lines.Err()
+	}
+}

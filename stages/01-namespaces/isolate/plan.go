@@ -1,0 +1,239 @@
+// Package isolate compiles a command line such as
+//
+//	isolate --pid --mount --uts -- sh
+//
+// into a launch plan. It decides and does nothing: what it returns is the list
+// that `isolate --explain` prints.
+package isolate
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
+	"github.com/slipway-engine/slipway/stages/01-namespaces/namespace"
+)
+
+// Request is what a person asks for.
+type Request struct {
+	New       []namespace.Kind // namespaces to create
+	Join      []namespace.Kind // namespaces of process Target to join
+	Target    int
+	MapRoot   bool // in a new user namespace, be root
+	MountProc bool // in a new pid and mount namespace, mount /proc again
+	Hostname  string
+	Dir       string // working directory; empty: the caller's
+	Argv, Env []string
+	Nofile    [2]uint64 // soft and hard limit to restore
+}
+
+// The slots of a plan made here.
+const slotTarget launch.Slot = 1 // pidfd of the process to join
+
+// Plan compiles the request. It fails only on requests that contradict
+// themselves.
+func Plan(r Request) (*launch.Plan, error) {
+	if err := r.check(); err != nil {
+		return nil, err
+	}
+	p := new(launch.Plan)
+	p.Add(joinFromOutside(r)...)
+	born, err := birth(r)
+	if err != nil {
+		return nil, err
+	}
+	p.Add(born)
+	p.Add(joinInside(r)...)
+	p.Add(identity(r)...)
+	if r.creates("mnt") {
+		p.Add(mounts(r)...)
+	}
+	if r.Hostname != "" {
+		p.Add(launch.Hostname(r.Hostname))
+	}
+	if r.Dir != "" {
+		p.Add(launch.Chdir(r.Dir, "--wd"))
+	}
+	if r.Nofile[1] != 0 {
+		p.Add(launch.NofileLimit(r.Nofile[0], r.Nofile[1]))
+	}
+	return p.Add(launch.CloseOnExec(3), launch.Exec(r.Argv, r.Env, search(r.Env))), nil
+}
+
+func (r Request) check() error {
+	switch {
+	case len(r.Argv) == 0:
+		return fmt.Errorf("no command")
+	case r.Hostname != "" && !r.creates("uts"):
+		return fmt.Errorf("--hostname %s without --uts would rename this machine", r.Hostname)
+	case r.MountProc && !r.creates("mnt"):
+		return fmt.Errorf("--mount-proc without --mount would replace this machine's /proc")
+	case r.MapRoot && !r.creates("user"):
+		return fmt.Errorf("--map-root-user without --user has no map to write")
+	}
+	for _, s := range append([]string{r.Hostname, r.Dir}, append(r.Argv, r.Env...)...) {
+		if err := launch.CheckString(s); err != nil {
+			return fmt.Errorf("%q holds a NUL byte", s)
+		}
+	}
+	return nil
+}
+
+func (r Request) creates(file string) bool { return contains(r.New, file) }
+
+func contains(kinds []namespace.Kind, file string) bool {
+	for _, k := range kinds {
+		if k.File == file {
+			return true
+		}
+	}
+	return false
+}
+
+// birth is the clone3 that makes all new namespaces at once, so that nothing is
+// ever half inside.
+func birth(r Request) (launch.Step, error) {
+	flags, err := cloneFlags(r.New)
+	var names []string
+	for _, k := range r.New {
+		names = append(names, k.File)
+	}
+	return launch.Step{
+		Name:    strings.TrimSpace("clone3 " + strings.Join(names, " ")),
+		Because: "clone(2): all new namespaces at once, so nothing is ever half inside",
+		Clone:   &launch.Clone{Flags: flags},
+	}, err
+}
+
+// cloneFlags is the set of CLONE_NEW* bits that ask clone3(2) for new
+// namespaces of these kinds.
+func cloneFlags(kinds []namespace.Kind) (uint64, error) {
+	//ex:begin ns.clone-flags
+	var flags uint64
+	for _, k := range kinds {
+		flags |= uint64(k.Flag)
+	}
+	return flags, nil
+	//ex:stub
+	// return 0, todo.Exercise("ns.clone-flags")
+	//ex:end ns.clone-flags
+}
+
+// mounts makes the copy of the mount tree ours.
+func mounts(r Request) []launch.Step {
+	var steps []launch.Step
+	//ex:begin ns.private-mounts
+	steps = append(steps, launch.Private())
+	//ex:stub
+	// steps = append(steps, launch.Step{Name: "make the mounts private", Do: func(*launch.Run) error { return todo.Exercise("ns.private-mounts") }})
+	//ex:end ns.private-mounts
+	if r.MountProc {
+		steps = append(steps, launch.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "",
+			"proc(5) shows the pid namespace of whoever mounts it"))
+	}
+	return steps
+}
+
+// joinFromOutside opens the target, and enters its pid namespace with the
+// thread that will make the child: setns(2) moves only children born later.
+func joinFromOutside(r Request) []launch.Step {
+	if len(r.Join) == 0 {
+		return nil
+	}
+	steps := []launch.Step{{
+		Name:    fmt.Sprintf("open process %d", r.Target),
+		Because: "pidfd_open(2): the descriptor stays with this process, a pid may be reused",
+		Do: func(run *launch.Run) error {
+			fd, err := unix.PidfdOpen(r.Target, 0)
+			if err != nil {
+				return err
+			}
+			run.Hold(slotTarget, os.NewFile(uintptr(fd), "pidfd"))
+			return nil
+		},
+	}}
+	if contains(r.Join, "pid") {
+		steps = append(steps, launch.Step{
+			Name:    fmt.Sprintf("let children be born in the pid namespace of %d", r.Target),
+			Because: "pid_namespaces(7): setns does not move its caller, only children born later",
+			Do: func(run *launch.Run) error {
+				run.Taint()
+				return unix.Setns(int(run.Slot(slotTarget)), unix.CLONE_NEWPID)
+			},
+		})
+	}
+	return steps
+}
+
+// joinInside joins the rest in the child, which has one thread: the user
+// namespace first, because it gives the capabilities for the others.
+func joinInside(r Request) []launch.Step {
+	var steps []launch.Step
+	//ex:begin ns.join
+	var rest uintptr
+	var names []string
+	for _, k := range r.Join {
+		switch k.File {
+		case "user":
+			steps = append(steps, launch.Setns(slotTarget, k.Flag, "user"), launch.BecomeRoot())
+		case "pid": // the parent's thread has done it
+		default:
+			rest |= k.Flag
+			names = append(names, k.File)
+		}
+	}
+	if rest != 0 {
+		steps = append(steps, launch.Setns(slotTarget, rest, strings.Join(names, " ")))
+	}
+	//ex:stub
+	// steps = append(steps, launch.Step{Name: "join", Do: func(*launch.Run) error { return todo.Exercise("ns.join") }})
+	//ex:end ns.join
+	return steps
+}
+
+// identity writes the maps of a new user namespace from outside, and becomes
+// root in it.
+func identity(r Request) []launch.Step {
+	if !r.MapRoot {
+		return nil
+	}
+	uid, gid := os.Geteuid(), os.Getegid()
+	return []launch.Step{
+		{
+			Name:    fmt.Sprintf("map user %d and group %d to root", uid, gid),
+			Because: "user_namespaces(7): until a map is written every id is 65534",
+			Do:      func(run *launch.Run) error { return writeMaps(run.PID(), uid, gid) },
+		},
+		launch.BecomeRoot(),
+	}
+}
+
+// writeMaps maps one user and one group to 0.
+func writeMaps(pid, uid, gid int) error {
+	//ex:begin ns.userns-map
+	for _, f := range []struct{ file, text string }{
+		{"setgroups", "deny"}, // must come before gid_map (CVE-2014-8989)
+		{"uid_map", fmt.Sprintf("0 %d 1\n", uid)},
+		{"gid_map", fmt.Sprintf("0 %d 1\n", gid)},
+	} {
+		if err := os.WriteFile(fmt.Sprintf("/proc/%d/%s", pid, f.file), []byte(f.text), 0); err != nil {
+			return err
+		}
+	}
+	return nil
+	//ex:stub
+	// return todo.Exercise("ns.userns-map")
+	//ex:end ns.userns-map
+}
+
+func search(env []string) string {
+	for _, e := range env {
+		if path, ok := strings.CutPrefix(e, "PATH="); ok {
+			return path
+		}
+	}
+	return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+}

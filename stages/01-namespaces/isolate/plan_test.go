@@ -1,0 +1,249 @@
+package isolate_test
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/slipway-engine/slipway/stages/01-namespaces/isolate"
+	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
+	"github.com/slipway-engine/slipway/stages/01-namespaces/namespace"
+	"github.com/slipway-engine/slipway/stages/01-namespaces/shield"
+	"github.com/slipway-engine/slipway/stages/01-namespaces/teach"
+)
+
+func TestMain(m *testing.M) { shield.Main(m) }
+
+func kinds(t *testing.T, names ...string) []namespace.Kind {
+	t.Helper()
+	var ks []namespace.Kind
+	for _, n := range names {
+		k, err := namespace.Named(n)
+		require.NoError(t, err)
+		ks = append(ks, k)
+	}
+	return ks
+}
+
+// start runs the request's command with a pipe on its standard input, which it
+// waits for, so that it can be looked at from outside.
+func start(t *testing.T, r isolate.Request) *launch.Process {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	r.Env = os.Environ()
+	if r.Argv == nil {
+		r.Argv = []string{"sleep", "60"}
+	}
+	plan, err := isolate.Plan(r)
+	teach.Begun(t, err)
+	require.NoError(t, err)
+	p, err := launch.Start(t.Context(), plan, launch.Options{})
+	teach.Begun(t, err)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_ = p.Signal(unix.SIGKILL)
+		_, _ = p.Wait()
+		_ = p.Close()
+	})
+	return p
+}
+
+func nspid(t *testing.T, pid int) string {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	require.NoError(t, err)
+	_, line, _ := strings.Cut(string(b), "\nNSpid:")
+	line, _, _ = strings.Cut(line, "\n")
+	return strings.Join(strings.Fields(line), " ")
+}
+
+func TestCloneFlags(t *testing.T) {
+	p := start(t, isolate.Request{New: kinds(t, "pid", "uts", "ipc")})
+	ours, err := namespace.Of(os.Getpid())
+	require.NoError(t, err)
+	theirs, err := namespace.Of(p.PID())
+	require.NoError(t, err)
+	for _, file := range []string{"pid", "uts", "ipc"} {
+		if theirs[file] == ours[file] {
+			teach.Fail(t, teach.Diagnosis{
+				Exercise: "ns.clone-flags", Code: "NS-CLONE-1", Title: "the child is born in new namespaces",
+				Did:   "isolate --pid --uts --ipc -- sleep 60, then read /proc/PID/ns from outside",
+				Saw:   fmt.Sprintf("ns/%s %d of the child, ns/%s %d of the test; NSpid: %s", file, theirs[file], file, ours[file], nspid(t, p.PID())),
+				Want:  "another number for pid, uts and ipc, and two numbers behind NSpid",
+				Means: "a namespace that is asked for is missing from the flags of clone3. Each kind is one bit; all asked for go into one number.",
+				Try:   "unshare --pid --fork --uts --ipc readlink /proc/self/ns/" + file,
+				Read:  "docs/01-namespaces.md#flags    man 2 clone",
+			})
+		}
+	}
+	require.Equal(t, ours["mnt"], theirs["mnt"], "a namespace that nobody asked for")
+	require.Equal(t, fmt.Sprintf("%d 1", p.PID()), nspid(t, p.PID()))
+}
+
+func TestPrivateMounts(t *testing.T) {
+	dir := t.TempDir()
+	ready := dir + "/ready"
+	p := start(t, isolate.Request{
+		New:  kinds(t, "mount"),
+		Argv: []string{"sh", "-c", "mkdir " + dir + "/m && mount -t tmpfs slipway-test " + dir + "/m && touch " + ready + " && exec sleep 60"},
+	})
+	require.Eventually(t, func() bool { _, err := os.Stat(ready); return err == nil }, 5e9, 5e6)
+	inside, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", p.PID()))
+	require.NoError(t, err)
+	require.Contains(t, string(inside), dir+"/m")
+	outside, err := os.ReadFile("/proc/self/mountinfo")
+	require.NoError(t, err)
+	if line := find(string(outside), dir+"/m"); line != "" {
+		_ = unix.Unmount(dir+"/m", unix.MNT_DETACH)
+		teach.Fail(t, teach.Diagnosis{
+			Exercise: "ns.private-mounts", Code: "NS-MNT-1", Title: "what is mounted inside is not seen outside",
+			Did:   "isolate --mount -- mount -t tmpfs x " + dir + "/m, then read /proc/self/mountinfo outside",
+			Saw:   line,
+			Want:  "no such line: the mount belongs to the new namespace alone",
+			Means: "a new mount namespace is a copy of the old one, but its mounts are still in the same peer groups (shared:N in the line of /): what is mounted in one appears in the other. systemd makes / shared at boot.",
+			Try:   "unshare --mount --propagation unchanged sh, then mount something and look from another terminal",
+			Read:  "docs/01-namespaces.md#mounts    man 7 mount_namespaces",
+		})
+	}
+}
+
+func find(text, part string) string {
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, part) {
+			return strings.TrimSpace(line)
+		}
+	}
+	return ""
+}
+
+func TestJoin(t *testing.T) {
+	target := start(t, isolate.Request{New: kinds(t, "user", "pid", "mount", "uts", "ipc", "net", "cgroup", "time"), MapRoot: true, Hostname: "joined"})
+	guest := start(t, isolate.Request{Join: namespace.Kinds(), Target: target.PID()})
+	want, err := namespace.Of(target.PID())
+	require.NoError(t, err)
+	got, err := namespace.Of(guest.PID())
+	require.NoError(t, err)
+	for _, k := range namespace.Kinds() {
+		if got[k.File] != want[k.File] {
+			teach.Fail(t, teach.Diagnosis{
+				Exercise: "ns.join", Code: "NS-JOIN-1", Title: "a second process enters a container",
+				Did:   "started a process in eight new namespaces, then isolate --join PID -- sleep 60",
+				Saw:   fmt.Sprintf("ns/%s is %d for the guest and %d for the target", k.File, got[k.File], want[k.File]),
+				Want:  "the same number for all eight kinds",
+				Means: "one kind was left out of setns, or joined before the user namespace that gives the right to join it.",
+				Try:   fmt.Sprintf("nsenter --target %d --all readlink /proc/self/ns/%s", target.PID(), k.File),
+				Read:  "docs/01-namespaces.md#join    man 2 setns",
+			})
+		}
+	}
+	require.Equal(t, fmt.Sprintf("%d 2", guest.PID()), nspid(t, guest.PID()))
+}
+
+func TestUsernsMap(t *testing.T) {
+	p := start(t, isolate.Request{New: kinds(t, "user"), MapRoot: true})
+	for _, file := range []string{"uid_map", "gid_map"} {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", p.PID(), file))
+		require.NoError(t, err)
+		if got := strings.Join(strings.Fields(string(b)), " "); got != "0 0 1" {
+			teach.Fail(t, teach.Diagnosis{
+				Exercise: "ns.userns-map", Code: "NS-USER-1", Title: "an ordinary user is root inside",
+				Did:   "isolate --map-root-user -- sleep 60, then read /proc/PID/" + file,
+				Saw:   file + ": " + got,
+				Want:  file + ": 0 0 1     (id inside, id outside, how many)",
+				Means: "each map is one line of three numbers, and each id needs its own file. An id without a map shows as 65534.",
+				Try:   "unshare --user --map-root-user cat /proc/self/" + file,
+				Read:  "docs/01-namespaces.md#maps    man 7 user_namespaces",
+			})
+		}
+	}
+}
+
+func TestExplainIsTheContract(t *testing.T) {
+	r := isolate.Request{
+		New: kinds(t, "pid", "mount", "uts"), MountProc: true, Hostname: "box", Dir: "/tmp",
+		Argv: []string{"sh"}, Nofile: [2]uint64{1024, 4096},
+	}
+	p, err := isolate.Plan(r)
+	teach.Begun(t, err)
+	require.NoError(t, err)
+	var names []string
+	for _, s := range p.Steps {
+		names = append(names, s.Side.String()+" "+s.Name)
+		require.NotEmpty(t, s.Because, s.Name)
+	}
+	require.Equal(t, []string{
+		"parent clone3 pid mnt uts",
+		"child make / private, recursively",
+		"child mount proc on /proc",
+		"child set the hostname to box",
+		"child chdir to /tmp",
+		"child limit open files to 1024 (hard 4096)",
+		"child close descriptors from 3 on at execve",
+		"child execve sh",
+	}, names)
+	require.NoError(t, p.Explain(io.Discard))
+}
+
+func TestContradictionsAreRefused(t *testing.T) {
+	for want, r := range map[string]isolate.Request{
+		"no command":                     {},
+		"--hostname x without --uts":     {Hostname: "x", Argv: []string{"true"}},
+		"--mount-proc without --mount":   {MountProc: true, Argv: []string{"true"}},
+		"--map-root-user without --user": {MapRoot: true, Argv: []string{"true"}},
+		`"a\x00b" holds a NUL byte`:      {Argv: []string{"a\x00b"}},
+	} {
+		_, err := isolate.Plan(r)
+		require.ErrorContains(t, err, want)
+	}
+}
+
+func TestListFindsANewNamespace(t *testing.T) {
+	p := start(t, isolate.Request{New: kinds(t, "uts")})
+	ids, err := namespace.Of(p.PID())
+	require.NoError(t, err)
+	all, err := namespace.List()
+	require.NoError(t, err)
+	for _, n := range all {
+		if n.ID == ids["uts"] {
+			require.Equal(t, namespace.Namespace{
+				ID: ids["uts"], Kind: "uts", Procs: 1, PID: p.PID(), PPID: os.Getpid(), Command: "sleep 60", Owner: ids["user"],
+			}, n)
+			return
+		}
+	}
+	t.Fatalf("namespace %d of process %d is not listed", ids["uts"], p.PID())
+}
+
+func TestProgramExitStatus(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	bin := t.TempDir() + "/isolate"
+	out, err := exec.Command("go", "build", "-o", bin, "../cmd/isolate").CombinedOutput()
+	require.NoError(t, err, string(out))
+	for _, c := range []struct {
+		args []string
+		code int
+		text string
+	}{
+		{[]string{"--pid", "--", "sh", "-c", "exit 7"}, 7, ""},
+		{[]string{"--pid", "--", "no-such-program"}, 127, "isolate: execve no-such-program: no such file or directory\n"},
+		{[]string{"--", "/etc/passwd"}, 126, "isolate: execve /etc/passwd: permission denied\n"},
+		{[]string{"--", "sh", "-c", "kill -TERM $$"}, 143, ""},
+		{[]string{"--join", "4194305", "--", "true"}, 1, "isolate: no process 4194305: file does not exist\n"},
+		{[]string{"list", "-t", "uts,nonsense"}, 1, "isolate: unknown namespace \"nonsense\": the kernel has user, pid, ipc, uts, network, cgroup, time, mount\n"},
+	} {
+		cmd := exec.Command(bin, c.args...)
+		out, _ := cmd.CombinedOutput()
+		require.Equal(t, c.code, cmd.ProcessState.ExitCode(), "%v: %s", c.args, out)
+		require.Equal(t, c.text, string(out), "%v", c.args)
+	}
+}
