@@ -95,10 +95,10 @@ type Endpoint struct {
 
 // Errors of Attach, to be found with errors.Is.
 var (
-	ErrPortInUse   = errors.New("port in use")
-	ErrNoAddress   = errors.New("no free address")
-	ErrAddressUsed = errors.New("Address already in use")
-	ErrInvalid     = errors.New("invalid argument")
+	ErrPortInUse    = errors.New("port in use")
+	ErrNoAddress    = errors.New("no free address")
+	ErrAddressInUse = errors.New("address already in use")
+	ErrInvalid      = errors.New("invalid argument")
 )
 
 // ProxyArgs are the arguments of slipway-proxy (without the program) that serve the endpoint's ports;
