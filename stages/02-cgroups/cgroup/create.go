@@ -1,0 +1,206 @@
+package cgroup
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Create makes the group in every hierarchy, with the parents that are missing; what exists already is left
+// alone. On v1 a new cpuset gets its parent's CPUs and memory nodes (it starts with none, and a group with
+// none admits nobody). On v2 every ancestor passes its controllers down. If it fails, what it made is removed.
+func (g *Group) Create() (err error) {
+	if err := g.refuseRoot("create"); err != nil {
+		return err
+	}
+	var made []place
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, undo(made))
+		}
+	}()
+	for _, p := range g.places {
+		news, err := p.mkdirAll()
+		made = append(made, news...)
+		if err != nil {
+			return err
+		}
+		if err := p.prepare(g.layout.mode); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// undo removes directories in reverse; one that somebody has begun to use meanwhile stays.
+func undo(made []place) error {
+	var errs []error
+	for i := len(made) - 1; i >= 0; i-- {
+		if err := made[i].rmdir(); err != nil && !errors.Is(err, unix.EBUSY) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// mkdirAll makes the group and its missing parents, and tells which directories are new. The usual case,
+// parent there and group not, is one system call.
+func (p place) mkdirAll() (made []place, err error) {
+	err = p.mkdir()
+	if errors.Is(err, unix.ENOENT) {
+		if up, ok := p.parent(); ok && up.rel != "." {
+			if made, err = up.mkdirAll(); err != nil {
+				return made, err
+			}
+			err = p.mkdir()
+		}
+	}
+	if errors.Is(err, unix.EEXIST) && p.exists() {
+		return made, nil
+	}
+	if err != nil {
+		return made, err
+	}
+	return append(made, p), nil
+}
+
+func (p place) mkdir() error {
+	root, err := p.rootFD()
+	if err != nil {
+		return err
+	}
+	if _, err := retry(func() (int, error) { return 0, unix.Mkdirat(root, p.rel, 0o755) }); err != nil {
+		return p.fail("mkdir", "", err)
+	}
+	return nil
+}
+
+// prepare makes a group able to hold processes and to be limited.
+func (p place) prepare(mode Mode) error {
+	switch {
+	case mode == V2:
+		return p.delegate(p.tree.controllers)
+	case p.tree.serves("cpuset") && p.tree.version == 1:
+		return p.fillCpuset()
+	}
+	return nil
+}
+
+// fillCpuset copies cpuset.cpus and cpuset.mems from the parent where they are empty (cpusets(7)). An empty
+// parent is filled first: it is one that somebody is just creating, or whose creator died in between.
+func (p place) fillCpuset() error {
+	for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
+		if _, err := p.inherit(file); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p place) inherit(file string) (string, error) {
+	have, err := p.read(file)
+	have = strings.TrimSpace(have)
+	up, ok := p.parent()
+	if err != nil || have != "" || !ok {
+		return have, err
+	}
+	if have, err = up.inherit(file); err != nil {
+		return "", err
+	}
+	if have == "" {
+		return "", fmt.Errorf("%s of %s is empty: no process could join a group below it", file, up)
+	}
+	return have, p.write(file, have)
+}
+
+// delegate makes controllers arrive in a v2 group: each must be in cgroup.subtree_control of every ancestor
+// (cgroup-v2.rst, "Enabling and Disabling"). An ancestor that holds processes itself may not pass some of
+// them on ("no internal processes"); it is left as it is, and a limit that needs the controller is refused
+// later, by name, by explain.
+func (p place) delegate(controllers []string) error {
+	data, err := p.read("cgroup.controllers")
+	if err != nil {
+		return err
+	}
+	if len(missing(controllers, strings.Fields(data))) == 0 {
+		return nil
+	}
+	at := place{p.tree, "."}
+	for _, name := range strings.Split(p.rel, "/") {
+		if err := at.passOn(controllers); err != nil {
+			return err
+		}
+		at = at.child(name)
+	}
+	return nil
+}
+
+// passOn adds controllers to cgroup.subtree_control: all at once, or, when the kernel refuses the lot, those
+// that it accepts one by one.
+func (p place) passOn(controllers []string) error {
+	on, err := p.read("cgroup.subtree_control")
+	if err != nil {
+		return err
+	}
+	add := missing(controllers, strings.Fields(on))
+	if len(add) == 0 || p.write("cgroup.subtree_control", "+"+strings.Join(add, " +")) == nil {
+		return nil
+	}
+	for _, c := range add {
+		err := p.write("cgroup.subtree_control", "+"+c)
+		if err != nil && !refusal(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// refusal: processes inside (EBUSY), not passed down to here (ENOENT), real-time processes (EINVAL), threaded
+// groups (EOPNOTSUPP), delegated to somebody else or mounted read-only.
+func refusal(err error) bool {
+	for _, known := range []error{unix.EBUSY, unix.ENOENT, unix.EINVAL, unix.EOPNOTSUPP, os.ErrPermission, unix.EROFS} {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	return false
+}
+
+// missing returns the elements of want that have lacks.
+func missing(want, have []string) []string {
+	var out []string
+	for _, w := range want {
+		found := false
+		for _, h := range have {
+			found = found || h == w
+		}
+		if !found {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
+// explain says why a v2 group has no files of a controller.
+func (p place) explain(controller string) string {
+	at := place{p.tree, "."}
+	for _, name := range strings.Split(p.rel, "/") {
+		on, err := at.read("cgroup.subtree_control")
+		if err != nil {
+			return err.Error()
+		}
+		if len(missing([]string{controller}, strings.Fields(on))) > 0 {
+			why := ""
+			if procs, err := at.read("cgroup.procs"); err == nil && procs != "" && at.rel != "." {
+				why = ", which holds processes itself and so may not pass it on"
+			}
+			return fmt.Sprintf("%q is not in %s%s", controller, path.Join(at.String(), "cgroup.subtree_control"), why)
+		}
+		at = at.child(name)
+	}
+	return fmt.Sprintf("this kernel has no such file")
+}

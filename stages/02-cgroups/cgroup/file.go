@@ -1,0 +1,174 @@
+package cgroup
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// place is a group in one hierarchy: the only thing here that touches files. Every file is opened beneath
+// the hierarchy's descriptor, without following links, without leaving the mount, and never with O_CREATE
+// (which cgroupfs answers with EACCES where ENOENT is the truth).
+type place struct {
+	tree *tree
+	rel  string // "slipway/ID"; "." is the hierarchy's root
+}
+
+func (p place) String() string { return path.Join(p.tree.mount, p.rel) }
+
+func (p place) child(name string) place { return place{p.tree, path.Join(p.rel, name)} }
+
+// parent returns the place above; ok is false at the hierarchy's root.
+func (p place) parent() (up place, ok bool) {
+	return place{p.tree, path.Dir(p.rel)}, p.rel != "."
+}
+
+func (p place) fail(op, file string, err error) error {
+	return &os.PathError{Op: op, Path: path.Join(p.String(), file), Err: err}
+}
+
+// rootFD returns the hierarchy's descriptor. A Layout that was only parsed has none.
+func (p place) rootFD() (int, error) {
+	if p.tree.dir == nil {
+		return -1, errors.New("the cgroup layout was parsed but not opened")
+	}
+	return int(p.tree.dir.Fd()), nil
+}
+
+// openFD opens a file of the group, or the group itself when file is ".".
+func (p place) openFD(file string, flags int) (int, error) {
+	root, err := p.rootFD()
+	if err != nil {
+		return -1, err
+	}
+	fd, err := openBeneath(root, path.Join(p.rel, file), flags|unix.O_CLOEXEC|unix.O_NOCTTY)
+	if err != nil {
+		return -1, p.fail("open", file, err)
+	}
+	return fd, nil
+}
+
+func (p place) open(file string, flags int) (*os.File, error) {
+	fd, err := p.openFD(file, flags)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), path.Join(p.String(), file)), nil
+}
+
+// openBeneath opens name below a directory by openat2(2), or step by step where the system call is missing
+// or a seccomp filter refuses it.
+func openBeneath(dir int, name string, flags int) (int, error) {
+	how := unix.OpenHow{
+		Flags:   uint64(flags),
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_XDEV,
+	}
+	fd, err := retry(func() (int, error) { return unix.Openat2(dir, name, &how) })
+	if err == unix.ENOSYS || err == unix.EPERM {
+		return openWalk(dir, name, flags)
+	}
+	return fd, err
+}
+
+// openWalk is openat2's BENEATH by hand: no link in any component, no "..".
+func openWalk(dir int, name string, flags int) (int, error) {
+	at := dir
+	first, rest, more := strings.Cut(name, "/")
+	for {
+		f := flags
+		if more {
+			f = unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC
+		}
+		if first == ".." || first == "" {
+			return -1, unix.EXDEV
+		}
+		fd, err := retry(func() (int, error) { return unix.Openat(at, first, f|unix.O_NOFOLLOW, 0) })
+		if at != dir {
+			unix.Close(at)
+		}
+		if err != nil || !more {
+			return fd, err
+		}
+		at = fd
+		first, rest, more = strings.Cut(rest, "/")
+	}
+}
+
+// read returns a whole file, without the newline at its end.
+func (p place) read(file string) (string, error) {
+	fd, err := p.openFD(file, unix.O_RDONLY)
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(fd)
+	var data []byte
+	buf := make([]byte, 4096)
+	for {
+		n, err := retry(func() (int, error) { return unix.Read(fd, buf) })
+		if err != nil {
+			return "", p.fail("read", file, err)
+		}
+		if n == 0 {
+			return strings.TrimSuffix(string(data), "\n"), nil
+		}
+		data = append(data, buf[:n]...)
+	}
+}
+
+// write hands the kernel a value in one write(2), as its parsers want it. The error names file and data.
+func (p place) write(file, data string) error {
+	fd, err := p.openFD(file, unix.O_WRONLY)
+	if err != nil {
+		return fmt.Errorf("write %q: %w", data, err)
+	}
+	defer unix.Close(fd)
+	if _, err := retry(func() (int, error) { return unix.Write(fd, []byte(data)) }); err != nil {
+		return fmt.Errorf("write %q: %w", data, p.fail("write", file, err))
+	}
+	return nil
+}
+
+// exists asks for the directory only.
+func (p place) exists() bool {
+	root, err := p.rootFD()
+	if err != nil {
+		return false
+	}
+	var s unix.Stat_t
+	_, err = retry(func() (int, error) {
+		return 0, unix.Fstatat(root, p.rel, &s, unix.AT_SYMLINK_NOFOLLOW)
+	})
+	return err == nil && s.Mode&unix.S_IFMT == unix.S_IFDIR
+}
+
+// children lists the groups directly below.
+func (p place) children() ([]place, error) {
+	dir, err := p.open(".", unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	entries, err := dir.ReadDir(-1)
+	var below []place
+	for _, e := range entries {
+		if e.IsDir() {
+			below = append(below, p.child(e.Name()))
+		}
+	}
+	return below, err
+}
+
+// retry repeats a system call that a signal interrupted: Go preempts by signal, and a write to a memory
+// limit that has to reclaim first can be interrupted many times.
+func retry(call func() (int, error)) (int, error) {
+	for {
+		n, err := call()
+		if err != unix.EINTR {
+			return n, err
+		}
+	}
+}

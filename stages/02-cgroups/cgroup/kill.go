@@ -1,0 +1,128 @@
+package cgroup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Kill sends SIGKILL to every process in the group and below it, and returns when none is left or ctx ends.
+// Where the kernel has cgroup.kill (v2, Linux 5.14) a fork cannot escape it; on v1 the group is frozen
+// while it is signalled, so that nothing can fork meanwhile. A group that is not there is a success.
+func (g *Group) Kill(ctx context.Context) error {
+	if err := g.refuseRoot("kill"); err != nil {
+		return err
+	}
+	wait := backoff{next: 200 * time.Microsecond, max: 50 * time.Millisecond}
+	for {
+		left, done, err := g.killOnce(ctx)
+		if done || err != nil {
+			return err
+		}
+		if wait.sleep(ctx) != nil {
+			return fmt.Errorf("kill cgroup %s: processes %v do not die: %w", g.path, left, context.Cause(ctx))
+		}
+	}
+}
+
+// killOnce does one round, and returns who was there before it; done means nobody was.
+func (g *Group) killOnce(ctx context.Context) (left []int, done bool, err error) {
+	left, err = g.AllPids()
+	if gone(err) {
+		return nil, true, nil
+	}
+	if err != nil || len(left) == 0 && !g.populated() {
+		return nil, true, err
+	}
+	if slices.Contains(left, os.Getpid()) {
+		return nil, false, fmt.Errorf("kill cgroup %s: the caller is in it", g.path)
+	}
+	if g.layout.mode == V2 {
+		err := g.places[0].write("cgroup.kill", "1")
+		if !errors.Is(err, fs.ErrNotExist) || !g.Exists() {
+			return left, false, ignoreGone(err)
+		}
+	}
+	return left, false, g.killFrozen(ctx)
+}
+
+// populated: v2 knows of processes even when they are in a pid namespace that the caller cannot see.
+func (g *Group) populated() bool {
+	if g.layout.mode != V2 {
+		return false
+	}
+	events, err := g.places[0].read("cgroup.events")
+	return err == nil && flatKeyed(events)["populated"] == 1
+}
+
+// killFrozen freezes, signals, thaws. A group that will not freeze is signalled all the same: the next round
+// sees what got away.
+func (g *Group) killFrozen(ctx context.Context) error {
+	f, err := g.freezer()
+	if err != nil {
+		_, err = g.signalAll(unix.SIGKILL)
+		return err
+	}
+	freezeCtx, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+	defer cancel()
+	freezeErr := f.freeze(freezeCtx)
+	if gone(freezeErr) {
+		return nil
+	}
+	_, err = g.signalAll(unix.SIGKILL)
+	return errors.Join(err, ignoreGone(f.ask(false)))
+}
+
+// signalAll signals by pidfd. A pid may be given to a stranger between the list and the pidfd, so the list is
+// read again: who is in both is the process that the pidfd holds.
+func (g *Group) signalAll(sig unix.Signal) (int, error) {
+	first, err := g.AllPids()
+	if err != nil {
+		return 0, ignoreGone(err)
+	}
+	fds := map[int]int{}
+	defer func() {
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
+	}()
+	for _, pid := range first {
+		fd, err := unix.PidfdOpen(pid, 0)
+		if err == unix.ESRCH {
+			continue
+		}
+		if err != nil {
+			return 0, fmt.Errorf("pidfd_open %d: %w", pid, err)
+		}
+		fds[pid] = fd
+	}
+	second, err := g.AllPids()
+	if err != nil {
+		return 0, ignoreGone(err)
+	}
+	sent := 0
+	for _, pid := range second {
+		fd, ok := fds[pid]
+		if !ok {
+			continue
+		}
+		if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil && err != unix.ESRCH {
+			return sent, fmt.Errorf("signal %d to %d: %w", sig, pid, err)
+		}
+		sent++
+	}
+	return sent, nil
+}
+
+func ignoreGone(err error) error {
+	if gone(err) {
+		return nil
+	}
+	return err
+}
