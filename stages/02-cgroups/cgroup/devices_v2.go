@@ -19,25 +19,30 @@ func deviceProgram(rules []deviceRule) asm.Instructions {
 		asm.LoadMem(asm.R5, asm.R1, 8, asm.Word),
 	}
 	for i, d := range s.order {
-		if s.exceptions[d] != 0 {
-			prog = append(prog, deviceTest(s.allow, d, s.exceptions[d], "rule"+itoa(i+1))...)
-		}
+		block := deviceTest(s, d, label(i+1))
+		block[0] = block[0].WithSymbol(label(i))
+		prog = append(prog, block...)
 	}
-	return append(prog, verdict(s.allow)...)
+	end := verdict(s.allow)
+	end[0] = end[0].WithSymbol(label(len(s.order)))
+	return append(prog, end...)
 }
 
-// deviceTest gives the opposite of the default if the device matches. An exception that allows must cover
-// the whole request; one that denies needs to touch it only.
-func deviceTest(allowDefault bool, d device, acc access, next string) asm.Instructions {
+func label(i int) string { return "rule" + itoa(i) }
+
+// deviceTest gives the opposite of the default if the device matches, and else jumps to next. An exception
+// that allows must cover the whole request; one that denies needs to touch it only.
+func deviceTest(s deviceSet, d device, next string) asm.Instructions {
 	kind := int32(2) // BPF_DEVCG_DEV_CHAR
 	if d.kind == 'b' {
-		kind = 1
+		kind = 1 // BPF_DEVCG_DEV_BLOCK
 	}
+	granted := s.exceptions[d]
 	test := asm.Instructions{asm.JNE.Imm32(asm.R2, kind, next), asm.Mov.Reg32(asm.R1, asm.R3)}
-	if allowDefault {
-		test = append(test, asm.And.Imm32(asm.R1, int32(acc)), asm.JEq.Imm32(asm.R1, 0, next))
+	if s.allow {
+		test = append(test, asm.And.Imm32(asm.R1, int32(granted)), asm.JEq.Imm32(asm.R1, 0, next))
 	} else {
-		test = append(test, asm.And.Imm32(asm.R1, int32(accessAll&^acc)), asm.JNE.Imm32(asm.R1, 0, next))
+		test = append(test, asm.And.Imm32(asm.R1, int32(accessAll&^granted)), asm.JNE.Imm32(asm.R1, 0, next))
 	}
 	if d.major != anyNumber {
 		test = append(test, asm.JNE.Imm32(asm.R4, int32(d.major), next))
@@ -45,8 +50,7 @@ func deviceTest(allowDefault bool, d device, acc access, next string) asm.Instru
 	if d.minor != anyNumber {
 		test = append(test, asm.JNE.Imm32(asm.R5, int32(d.minor), next))
 	}
-	test = append(test, verdict(!allowDefault)...)
-	return append(test, asm.Mov.Reg32(asm.R0, asm.R0).WithSymbol(next))
+	return append(test, verdict(!s.allow)...)
 }
 
 func verdict(allow bool) asm.Instructions {

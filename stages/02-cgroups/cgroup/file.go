@@ -45,7 +45,7 @@ func (p place) openFD(file string, flags int) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	fd, err := openBeneath(root, path.Join(p.rel, file), flags|unix.O_CLOEXEC|unix.O_NOCTTY)
+	fd, err := openBeneath(root, path.Join(p.rel, file), flags|unix.O_CLOEXEC)
 	if err != nil {
 		return -1, p.fail("open", file, err)
 	}

@@ -36,7 +36,7 @@ type MemoryStats struct {
 	Usage     uint64 `json:"usage"` // of the group and those below, page cache included
 	Max       uint64 `json:"max"`   // the greatest Usage so far (v2: since Linux 5.19)
 	Limit     uint64 `json:"limit"`
-	SoftLimit uint64 `json:"soft_limit"` // v1 soft_limit, v2 memory.low
+	SoftLimit uint64 `json:"soft_limit"` // v1 soft_limit; v2 memory.low, where 0 is none
 
 	// Swap is swap alone, on v1 too.
 	Swap      uint64 `json:"swap"`
