@@ -1,0 +1,148 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"strings"
+	"time"
+)
+
+// Overlay is a Snapshotter that keeps the differences and lets overlayfs put them together.
+type Overlay struct {
+	*store
+}
+
+// NewOverlay opens the snapshots in dir, whose file system must be one that overlayfs takes as upper layer (not
+// overlayfs itself, not NFS). ErrLocked while another process has it open.
+func NewOverlay(dir string) (*Overlay, error) {
+	s, err := openStore(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &Overlay{s}, nil
+}
+
+// Prepare implements Snapshotter.
+func (o *Overlay) Prepare(_ context.Context, key, parent string, labels map[string]string) ([]Mount, error) {
+	return o.create(Active, key, parent, labels)
+}
+
+// View implements Snapshotter.
+func (o *Overlay) View(_ context.Context, key, parent string, labels map[string]string) ([]Mount, error) {
+	return o.create(View, key, parent, labels)
+}
+
+func (o *Overlay) create(kind Kind, key, parent string, labels map[string]string) ([]Mount, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	r, err := o.newRecordLocked(kind, key, parent, labels)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := o.begin("fs", "work")
+	if err != nil {
+		return nil, fmt.Errorf("prepare snapshot %q: %w", key, err)
+	}
+	if err := o.publishLocked(dir, r); err != nil {
+		return nil, errors.Join(fmt.Errorf("prepare snapshot %q: %w", key, err), os.RemoveAll(dir))
+	}
+	mounts, err := o.mountsLocked(r)
+	if err != nil {
+		if gone, undo := o.detachLocked(key); undo == nil {
+			err = errors.Join(err, os.RemoveAll(gone))
+		}
+		return nil, err
+	}
+	return mounts, nil
+}
+
+// newRecordLocked checks what can be wrong with a request for a new snapshot.
+func (s *store) newRecordLocked(kind Kind, key, parent string, labels map[string]string) (*record, error) {
+	if key == "" {
+		return nil, fmt.Errorf("snapshot without a key: %w", ErrInvalid)
+	}
+	if _, ok := s.records[key]; ok {
+		return nil, fmt.Errorf("snapshot %q: %w", key, ErrExists)
+	}
+	if _, err := s.parentLocked(parent); err != nil {
+		return nil, fmt.Errorf("snapshot %q: %w", key, err)
+	}
+	now := time.Now().UTC()
+	return &record{
+		Version: 1, Kind: kind, Key: []byte(key), Parent: []byte(parent), Labels: maps.Clone(labels), Created: now, Updated: now,
+	}, nil
+}
+
+// Mounts implements Snapshotter.
+func (o *Overlay) Mounts(_ context.Context, key string) ([]Mount, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	r, err := o.getLocked(key)
+	if err != nil {
+		return nil, err
+	}
+	return o.mountsLocked(r)
+}
+
+func (o *Overlay) mountsLocked(r *record) ([]Mount, error) {
+	if r.Kind == Committed {
+		return nil, fmt.Errorf("snapshot %q is committed and has no mounts, ask for a view: %w", r.Key, ErrInvalid)
+	}
+	chain, err := o.chainLocked(r)
+	if err != nil {
+		return nil, err
+	}
+	lowers := make([]string, len(chain))
+	for i, p := range chain {
+		lowers[i] = o.fs(p)
+	}
+	return overlayMounts(r.Kind, o.fs(r), o.path(r.ID, "work"), lowers)
+}
+
+// maxLowers is OVL_MAX_STACK of the kernel.
+const maxLowers = 500
+
+// overlayMounts is pure: the mounts for files in upper over lowers, nearest first.
+func overlayMounts(kind Kind, upper, work string, lowers []string) ([]Mount, error) {
+	if len(lowers) > maxLowers {
+		return nil, fmt.Errorf("%d layers, where overlayfs takes %d: %w", len(lowers), maxLowers, ErrInvalid)
+	}
+	//ex:begin rootfs.overlay
+	options := []string{"lowerdir=" + strings.Join(lowers, ":")} // the one on top comes first
+	switch {
+	case len(lowers) == 0 && kind == Active:
+		return []Mount{{Type: "bind", Source: upper, Options: []string{"rw", "rbind"}}}, nil
+	case len(lowers) == 0:
+		return []Mount{{Type: "bind", Source: upper, Options: []string{"ro", "rbind"}}}, nil
+	case len(lowers) == 1 && kind == View:
+		return []Mount{{Type: "bind", Source: lowers[0], Options: []string{"ro", "rbind"}}}, nil
+	case kind == View:
+		options = append(options, "ro")
+	default:
+		// upperdir takes what is written; workdir is an empty directory on the same file system, where overlayfs prepares what
+		// it then renames (Documentation/filesystems/overlayfs.rst, "Upper and Lower").
+		options = append([]string{"workdir=" + work, "upperdir=" + upper}, options...)
+	}
+	return []Mount{{Type: "overlay", Source: "overlay", Options: options}}, nil
+	//ex:stub
+	// return nil, todo.Exercise("rootfs.overlay")
+	//ex:end rootfs.overlay
+}
+
+// Commit implements Snapshotter.
+func (o *Overlay) Commit(ctx context.Context, name, key string, labels map[string]string) error {
+	return o.commit(ctx, name, key, nil, labels)
+}
+
+// CommitOn implements Rebaser.
+func (o *Overlay) CommitOn(ctx context.Context, name, key, parent string, labels map[string]string) error {
+	return o.commit(ctx, name, key, &parent, labels)
+}
+
+var (
+	_ Snapshotter = (*Overlay)(nil)
+	_ Rebaser     = (*Overlay)(nil)
+)
