@@ -1,6 +1,7 @@
 package network
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 func newDriver(t *testing.T, c Config) *Driver {
@@ -268,4 +270,111 @@ func TestNoIPv6AddressInside(t *testing.T) {
 	out, err = exec.Command("ip", "-6", "-o", "addr", "show", "dev", e.Link).Output()
 	require.NoError(t, err)
 	require.Empty(t, string(out))
+}
+
+// TestHelperCrash is the driver that dies: it attaches three containers, detaches none, prints their endpoints and is killed.
+func TestHelperCrash(t *testing.T) {
+	dir := os.Getenv("SLIPWAY_CRASH_DIR")
+	if dir == "" {
+		t.Skip("needs TestReconcileAfterCrash, which runs it as its child")
+	}
+	d, err := New(t.Context(), Config{NetnsDir: dir, Pool: 2})
+	require.NoError(t, err)
+	var all []*Endpoint
+	for n := 1; n <= 3; n++ {
+		e, err := d.Attach(t.Context(), Request{
+			ContainerID: id(n), Name: "c", Mode: ModeBridge,
+			Ports: []PortBinding{{Proto: TCP, HostPort: uint16(8080 + n), ContainerPort: 80}},
+		})
+		require.NoError(t, err)
+		all = append(all, e)
+	}
+	text, err := json.Marshal(all)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(dir+".json", text, 0o600))
+	for len(d.pool.ready) < 2 {
+		time.Sleep(time.Millisecond)
+	}
+	_ = unix.Kill(os.Getpid(), unix.SIGKILL)
+}
+
+func TestReconcileAfterCrash(t *testing.T) {
+	shielded(t)
+	dir := t.TempDir() + "/netns"
+	dead := exec.Command("/proc/self/exe", "-test.run=^TestHelperCrash$")
+	dead.Env = append(os.Environ(), "SLIPWAY_CRASH_DIR="+dir)
+	out, err := dead.CombinedOutput()
+	require.ErrorContains(t, err, "killed", string(out))
+	text, err := os.ReadFile(dir + ".json")
+	require.NoError(t, err)
+	var all []*Endpoint
+	require.NoError(t, json.Unmarshal(text, &all))
+
+	d := newDriver(t, Config{NetnsDir: dir})
+	kept := all[1] // the engine had recorded only the second
+	serveIn(t, kept.NetnsPath, ":80")
+	answers := func() {
+		got, err := ask("172.18.0.1:8082")
+		require.NoError(t, err)
+		require.NotEmpty(t, got)
+	}
+	answers() // New alone breaks nothing
+	require.NoError(t, d.Reconcile(t.Context(), []*Endpoint{kept}))
+	answers()
+
+	h, err := newHands()
+	require.NoError(t, err)
+	defer h.close()
+	require.Eventually(t, func() bool { // the pool's namespaces die by themselves
+		f, err := d.find(h)
+		return err == nil && len(f.Links) == 1
+	}, 5*time.Second, 10*time.Millisecond)
+	found, err := d.find(h)
+	require.NoError(t, err)
+	require.Equal(t, Found{Links: map[string]string{kept.Link: id(2)}, Pins: []string{kept.NetnsPath}}, found)
+	list, err := exec.Command("nft", "list", "table", "ip", "slipway").Output()
+	require.NoError(t, err)
+	require.NotContains(t, string(list), "8081")
+	require.Contains(t, string(list), "tcp . 8082 : 172.18.0.3 . 80")
+
+	again := attach(t, d, Request{ContainerID: id(4), Name: "new", Ports: []PortBinding{{Proto: TCP, HostPort: 8081, ContainerPort: 80}}})
+	require.Equal(t, "172.18.0.2/16", again.IPv4.String())
+	_, err = d.Attach(t.Context(), Request{ContainerID: id(5), Name: "x", Mode: ModeBridge, Ports: []PortBinding{{Proto: TCP, HostPort: 8082, ContainerPort: 80}}})
+	require.ErrorIs(t, err, ErrPortInUse)
+	require.NoError(t, d.Detach(t.Context(), kept))
+	require.NoError(t, d.Detach(t.Context(), kept), "twice is as good as once")
+}
+
+// TestFlushedTable: somebody reloads the host's firewall; the next change puts ours back whole.
+func TestFlushedTable(t *testing.T) {
+	d := newDriver(t, Config{})
+	attach(t, d, Request{ContainerID: id(1), Name: "a", Ports: []PortBinding{{Proto: TCP, HostPort: 8081, ContainerPort: 80}}})
+	require.NoError(t, run("nft", "flush", "ruleset"))
+	attach(t, d, Request{ContainerID: id(2), Name: "b", Ports: []PortBinding{{Proto: TCP, HostPort: 8082, ContainerPort: 80}}})
+	list, err := exec.Command("nft", "list", "table", "ip", "slipway").Output()
+	require.NoError(t, err)
+	require.Contains(t, string(list), "tcp . 8081 : 172.18.0.2 . 80")
+	require.Contains(t, string(list), "tcp . 8082 : 172.18.0.3 . 80")
+}
+
+func BenchmarkAttachDetach(b *testing.B) {
+	if os.Getenv("SLIPWAY_SHIELD") == "" {
+		b.Skip("needs root, for a network namespace of its own")
+	}
+	d, err := New(b.Context(), Config{NetnsDir: b.TempDir(), Pool: 3})
+	require.NoError(b, err)
+	defer d.Remove(b.Context())
+	var up, down time.Duration
+	for n := 0; b.Loop(); n++ {
+		time.Sleep(40 * time.Millisecond) // the pool fills while a container runs
+		start := time.Now()
+		e, err := d.Attach(b.Context(), Request{ContainerID: id(n), Name: "c", Mode: ModeBridge})
+		require.NoError(b, err)
+		up += time.Since(start)
+		start = time.Now()
+		require.NoError(b, d.Detach(b.Context(), e))
+		down += time.Since(start)
+	}
+	b.ReportMetric(float64(up.Microseconds())/float64(b.N), "µs/attach")
+	b.ReportMetric(float64(down.Microseconds())/float64(b.N), "µs/detach")
 }

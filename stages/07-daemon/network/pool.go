@@ -45,12 +45,14 @@ func (p *pool) refill() {
 // take gives a ready one, or makes one.
 func (p *pool) take() (*warmed, error) {
 	select {
-	case w := <-p.ready:
-		p.want <- struct{}{}
-		return w, nil
+	case w, open := <-p.ready:
+		if open {
+			p.want <- struct{}{}
+			return w, nil
+		}
 	default:
-		return p.make()
 	}
+	return p.make()
 }
 
 func (p *pool) close() {

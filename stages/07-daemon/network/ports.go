@@ -52,7 +52,7 @@ func (t *portTable) decide(b PortBinding, mine []Port, host hostPorts, bind try)
 	if b.HostIP.IsValid() {
 		addresses = []netip.Addr{b.HostIP}
 	}
-	var refused error
+	refused := fmt.Errorf("publish %s port %d: no host port to choose from: %w", b.Proto, b.ContainerPort, ErrPortInUse)
 	for _, candidate := range t.candidates(b, host) {
 		ports := make([]Port, len(addresses))
 		for i, a := range addresses {
@@ -87,7 +87,10 @@ func (t *portTable) candidates(b PortBinding, host hostPorts) []uint16 {
 	if b.HostPort != 0 {
 		return span(b.HostPort, max(b.HostPort, b.HostPortEnd), nil)
 	}
-	start := min(max(t.next[b.Proto], host.low), host.high)
+	start := t.next[b.Proto]
+	if start < host.low || start > host.high {
+		start = host.low
+	}
 	return append(span(start, host.high, host.reserved), span(host.low, start-1, host.reserved)...)
 }
 

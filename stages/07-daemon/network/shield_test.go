@@ -1,6 +1,7 @@
 package network
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 // TestMain re-executes the test binary in a network and a mount namespace of its own: no rule, link or sysctl of a test
 // ever reaches the host.
 func TestMain(m *testing.M) {
+	flag.Bool("update", false, "write the golden files instead of comparing")
 	if os.Geteuid() != 0 || os.Getenv("SLIPWAY_SHIELD") != "" {
 		os.Exit(m.Run())
 	}
