@@ -18,6 +18,9 @@ type Overlay struct {
 // NewOverlay opens the snapshots in dir, whose file system must be one that overlayfs takes as upper layer (not
 // overlayfs itself, not NFS). ErrLocked while another process has it open.
 func NewOverlay(dir string) (*Overlay, error) {
+	if strings.ContainsAny(dir, `,:\`) {
+		return nil, fmt.Errorf("snapshot directory %q: a comma, colon or backslash cannot stand in overlayfs's options: %w", dir, ErrInvalid)
+	}
 	s, err := openStore(dir)
 	if err != nil {
 		return nil, err

@@ -52,9 +52,6 @@ func (r *record) info() Info {
 
 // openStore locks the directory, sweeps what was being made or removed when the last process ended, and reads the rest.
 func openStore(dir string) (*store, error) {
-	if strings.ContainsAny(dir, `,:\`) {
-		return nil, fmt.Errorf("snapshot directory %q: a comma, colon or backslash cannot stand in overlayfs's options: %w", dir, ErrInvalid)
-	}
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
