@@ -13,27 +13,41 @@ import (
 // Create makes the group in every hierarchy, with the parents that are missing; what exists already is left
 // alone. On v1 a new cpuset gets its parent's CPUs and memory nodes (it starts with none, and a group with
 // none admits nobody). On v2 every ancestor passes its controllers down. If it fails, what it made is removed.
-func (g *Group) Create() (err error) {
+func (g *Group) Create() error {
 	if err := g.refuseRoot("create"); err != nil {
 		return err
 	}
-	var made []place
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, undo(made))
-		}
-	}()
+	made, err := g.makeEverywhere()
+	if err != nil {
+		return errors.Join(err, undo(made))
+	}
+	return nil
+}
+
+// makeEverywhere makes the group in each hierarchy and readies it for processes. It returns the directories
+// that are new, also when it fails: they are what has to be undone.
+func (g *Group) makeEverywhere() (made []place, err error) {
+	//ex:begin cg.create
 	for _, p := range g.places {
 		news, err := p.mkdirAll()
 		made = append(made, news...)
 		if err != nil {
-			return err
+			return made, err
 		}
-		if err := p.prepare(g.layout.mode); err != nil {
-			return err
+		switch {
+		case g.layout.mode == V2:
+			err = p.delegate(p.tree.controllers)
+		case p.tree.serves("cpuset"):
+			err = p.fillCpuset()
+		}
+		if err != nil {
+			return made, err
 		}
 	}
-	return nil
+	return made, nil
+	//ex:stub
+	// return nil, todo.Exercise("cg.create")
+	//ex:end cg.create
 }
 
 // undo removes directories in reverse; one that somebody has begun to use meanwhile stays.
@@ -75,17 +89,6 @@ func (p place) mkdir() error {
 	}
 	if _, err := retry(func() (int, error) { return 0, unix.Mkdirat(root, p.rel, 0o755) }); err != nil {
 		return p.fail("mkdir", "", err)
-	}
-	return nil
-}
-
-// prepare makes a group able to hold processes and to be limited.
-func (p place) prepare(mode Mode) error {
-	switch {
-	case mode == V2:
-		return p.delegate(p.tree.controllers)
-	case p.tree.serves("cpuset") && p.tree.version == 1:
-		return p.fillCpuset()
 	}
 	return nil
 }
@@ -202,5 +205,5 @@ func (p place) explain(controller string) string {
 		}
 		at = at.child(name)
 	}
-	return fmt.Sprintf("this kernel has no such file")
+	return "this kernel has no such file"
 }

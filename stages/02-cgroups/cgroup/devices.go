@@ -2,7 +2,6 @@ package cgroup
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -74,12 +73,24 @@ const (
 
 func (a access) String() string {
 	s := ""
-	for i, letter := range []string{"m", "r", "w"} {
-		if a&(1<<i) != 0 {
-			s += letter
+	for _, letter := range "rwm" {
+		if a&accessLetter(letter) != 0 {
+			s += string(letter)
 		}
 	}
 	return s
+}
+
+func accessLetter(letter rune) access {
+	switch letter {
+	case 'r':
+		return accessRead
+	case 'w':
+		return accessWrite
+	case 'm':
+		return accessMknod
+	}
+	return 0
 }
 
 func parseAccess(s string) (access, error) {
@@ -88,11 +99,11 @@ func parseAccess(s string) (access, error) {
 	}
 	var a access
 	for _, letter := range s {
-		i := strings.IndexRune("mrw", letter)
-		if i < 0 {
+		bit := accessLetter(letter)
+		if bit == 0 {
 			return 0, fmt.Errorf("access %q: only r, w and m are known", s)
 		}
-		a |= 1 << i
+		a |= bit
 	}
 	return a, nil
 }

@@ -133,16 +133,25 @@ func (p place) write(file, data string) error {
 }
 
 // exists asks for the directory only.
-func (p place) exists() bool {
+func (p place) exists() bool { return p.stat(".") == unix.S_IFDIR }
+
+// has asks for a file of the group.
+func (p place) has(file string) bool { return p.stat(file) == unix.S_IFREG }
+
+// stat returns the type of a file, 0 if there is none.
+func (p place) stat(file string) uint32 {
 	root, err := p.rootFD()
 	if err != nil {
-		return false
+		return 0
 	}
 	var s unix.Stat_t
 	_, err = retry(func() (int, error) {
-		return 0, unix.Fstatat(root, p.rel, &s, unix.AT_SYMLINK_NOFOLLOW)
+		return 0, unix.Fstatat(root, path.Join(p.rel, file), &s, unix.AT_SYMLINK_NOFOLLOW)
 	})
-	return err == nil && s.Mode&unix.S_IFMT == unix.S_IFDIR
+	if err != nil {
+		return 0
+	}
+	return s.Mode & unix.S_IFMT
 }
 
 // children lists the groups directly below.

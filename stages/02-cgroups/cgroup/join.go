@@ -47,6 +47,7 @@ func (g *Group) File() (*os.File, error) {
 // On v1 it is the file "tasks", which moves the writing thread alone: for that the kernel need not stop all
 // forks of the machine, as it must for cgroup.procs. So the writer must have one thread, or exec next.
 func (g *Group) JoinFiles() (files []*os.File, err error) {
+	//ex:begin cg.birth
 	for _, p := range g.places {
 		name := "tasks"
 		if p.tree.version == 2 {
@@ -54,12 +55,19 @@ func (g *Group) JoinFiles() (files []*os.File, err error) {
 		}
 		f, err := p.open(name, unix.O_WRONLY)
 		if err != nil {
-			for _, f := range files {
-				f.Close()
-			}
+			closeAll(files)
 			return nil, err
 		}
 		files = append(files, f)
 	}
 	return files, nil
+	//ex:stub
+	// return nil, todo.Exercise("cg.birth")
+	//ex:end cg.birth
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
 }

@@ -2,6 +2,7 @@ package cgroup
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -22,73 +23,99 @@ func planMemory(now facts, r *specs.LinuxResources) ([]write, error) {
 	if m.CheckBeforeUpdate != nil && *m.CheckBeforeUpdate && set(m.Limit) && *m.Limit > 0 && uint64(*m.Limit) < now.memUsage {
 		return nil, fmt.Errorf("memory.limit %d is below the %d bytes in use, and checkBeforeUpdate is set", *m.Limit, now.memUsage)
 	}
+	if version == 1 && set(m.Limit) && *m.Limit > 0 && !set(m.Swap) && uint64(*m.Limit) > now.memSwap {
+		return nil, fmt.Errorf("memory.limit %d is above the %d that memory and swap may have together: raise memory.swap with it", *m.Limit, now.memSwap)
+	}
+	all, err := memoryLimits(version, now, m)
+	if err != nil {
+		return nil, err
+	}
+	rest, err := memoryRest(version, m)
+	return append(all, rest...), err
+}
+
+// memoryLimits sets the hard limits. The spec's swap is memory and swap together, as on v1; v2 limits swap alone.
+//
+// v1 keeps memory.limit <= memory.memsw.limit at every moment: what grows past the old memsw limit must move
+// memsw first, everything else the memory limit first.
+func memoryLimits(version int, now facts, m *specs.LinuxMemory) ([]write, error) {
+	//ex:begin cg.memory-max
+	memory, swap := write{controller: "memory", file: "memory.max"}, write{controller: "memory", file: "memory.swap.max"}
 	if version == 1 {
-		return memoryV1(now, m), nil
-	}
-	return memoryV2(now, m)
-}
-
-// memoryV1 keeps the kernel's law that memory.limit <= memory.memsw.limit at every moment: what grows past
-// the old memsw limit must move memsw first, everything else the memory limit first.
-func memoryV1(now facts, m *specs.LinuxMemory) []write {
-	var all []write
-	swap := m.Swap
-	if set(m.Limit) && *m.Limit == -1 && !set(m.Swap) && !now.noSwap {
-		swap = m.Limit // unlimited memory under a memsw limit would be refused
-	}
-	var limits []write
-	if set(m.Limit) {
-		limits = append(limits, write{controller: "memory", file: "memory.limit_in_bytes", value: itoa(*m.Limit)})
-	}
-	if set(swap) {
-		limits = append(limits, write{controller: "memory", file: "memory.memsw.limit_in_bytes", value: itoa(*swap), optional: *swap < 0})
-	}
-	if len(limits) == 2 && uint64(*m.Limit) > now.memSwap { // -1 is the greatest of all
-		limits[0], limits[1] = limits[1], limits[0]
-	}
-	all = append(all, limits...)
-	if set(m.Reservation) {
-		all = append(all, write{controller: "memory", file: "memory.soft_limit_in_bytes", value: itoa(*m.Reservation)})
-	}
-	if m.Swappiness != nil {
-		all = append(all, write{controller: "memory", file: "memory.swappiness", value: itoa(*m.Swappiness)})
-	}
-	if off := m.DisableOOMKiller; off != nil {
-		value := map[bool]string{true: "1", false: "0"}[*off]
-		all = append(all, write{controller: "memory", file: "memory.oom_control", value: value})
-	}
-	return all
-}
-
-// memoryV2 has separate limits for memory and for swap, where the spec (as v1) counts both together.
-func memoryV2(now facts, m *specs.LinuxMemory) ([]write, error) {
-	if m.DisableOOMKiller != nil && *m.DisableOOMKiller {
-		return nil, fmt.Errorf("memory.disableOOMKiller: cgroup v2 has no such switch")
-	}
-	if m.Swappiness != nil {
-		return nil, fmt.Errorf("memory.swappiness: cgroup v2 has none for a group")
+		memory.file, swap.file = "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"
 	}
 	var all []write
-	if set(m.Swap) || set(m.Limit) && *m.Limit == -1 {
-		swap, err := swapV2(now, m)
+	if total := swapTotal(now, m); total != nil {
+		sum, err := swapValue(version, now, *total, m)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, write{controller: "memory", file: "memory.swap.max", value: orMax(swap), optional: swap <= 0})
+		swap.value, swap.optional = sum, *total < 0 || sum == "0"
+		all = append(all, swap)
 	}
 	if set(m.Limit) {
-		all = append(all, write{controller: "memory", file: "memory.max", value: orMax(*m.Limit)})
+		memory.value = limitValue(version, *m.Limit)
+		all = append(all, memory)
 	}
-	if set(m.Reservation) {
-		all = append(all, write{controller: "memory", file: "memory.low", value: orMax(*m.Reservation)})
+	if version == 1 && len(all) == 2 && uint64(*m.Limit) <= now.memSwap { // -1 is the greatest of all
+		slices.Reverse(all)
+	}
+	return all, nil
+	//ex:stub
+	// return nil, todo.Exercise("cg.memory-max")
+	//ex:end cg.memory-max
+}
+
+// memoryRest: wishes beside the limits.
+func memoryRest(version int, m *specs.LinuxMemory) ([]write, error) {
+	var all []write
+	add := func(file, value string) { all = append(all, write{controller: "memory", file: file, value: value}) }
+	if set(m.Reservation) && version == 1 {
+		add("memory.soft_limit_in_bytes", itoa(*m.Reservation))
+	} else if set(m.Reservation) {
+		add("memory.low", orMax(*m.Reservation))
+	}
+	if m.Swappiness != nil {
+		if version == 2 {
+			return nil, fmt.Errorf("memory.swappiness: cgroup v2 has none for a group")
+		}
+		add("memory.swappiness", itoa(*m.Swappiness))
+	}
+	if off := m.DisableOOMKiller; off != nil {
+		switch {
+		case version == 1:
+			add("memory.oom_control", map[bool]string{true: "1", false: "0"}[*off])
+		case *off:
+			return nil, fmt.Errorf("memory.disableOOMKiller: cgroup v2 has no such switch")
+		}
 	}
 	return all, nil
 }
 
-// swapV2 takes the memory limit out of the sum; without a new memory limit it is the present one.
-func swapV2(now facts, m *specs.LinuxMemory) (int64, error) {
-	if !set(m.Swap) || *m.Swap < 0 {
-		return -1, nil
+// swapTotal is the limit of memory and swap together that was asked for. Unlimited memory means unlimited
+// swap, which v1 even insists on.
+func swapTotal(now facts, m *specs.LinuxMemory) *int64 {
+	switch {
+	case set(m.Swap):
+		return m.Swap
+	case set(m.Limit) && *m.Limit == -1 && !now.noSwap:
+		return m.Limit
+	}
+	return nil
+}
+
+// limitValue writes no limit as -1 on v1, as max on v2.
+func limitValue(version int, n int64) string {
+	if version == 1 {
+		return itoa(max(n, -1))
+	}
+	return orMax(n)
+}
+
+// swapValue takes the memory limit out of the total for v2; without a new memory limit it is the present one.
+func swapValue(version int, now facts, total int64, m *specs.LinuxMemory) (string, error) {
+	if version == 1 || total < 0 {
+		return limitValue(version, total), nil
 	}
 	limit := int64(now.memLimit) // Unlimited becomes -1
 	if set(m.Limit) {
@@ -96,9 +123,9 @@ func swapV2(now facts, m *specs.LinuxMemory) (int64, error) {
 	}
 	switch {
 	case limit < 0:
-		return 0, fmt.Errorf("memory.swap %d is memory and swap together: it needs a memory.limit to be counted from", *m.Swap)
-	case *m.Swap < limit:
-		return 0, fmt.Errorf("memory.swap %d is memory and swap together: it cannot be below the memory limit %d", *m.Swap, limit)
+		return "", fmt.Errorf("memory.swap %d is memory and swap together: it needs a memory.limit to be counted from", total)
+	case total < limit:
+		return "", fmt.Errorf("memory.swap %d is memory and swap together: it cannot be below the memory limit %d", total, limit)
 	}
-	return *m.Swap - limit, nil
+	return itoa(total - limit), nil
 }

@@ -1,0 +1,265 @@
+package cgroup
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/cilium/ebpf/asm"
+	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/rogpeppe/go-internal/txtar"
+	"github.com/stretchr/testify/require"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// TestPlans turns the resources in testdata/plans/*.txtar into writes on v1 and on v2. A file "now" gives the
+// facts of the group as it is.
+func TestPlans(t *testing.T) {
+	goldens, err := filepath.Glob("testdata/plans/*.txtar")
+	require.NoError(t, err)
+	require.NotEmpty(t, goldens)
+	for _, golden := range goldens {
+		t.Run(strings.TrimSuffix(filepath.Base(golden), ".txtar"), func(t *testing.T) {
+			archive, err := txtar.ParseFile(golden)
+			require.NoError(t, err)
+			got := &txtar.Archive{Comment: archive.Comment}
+			var resources, now []byte
+			for _, f := range archive.Files {
+				switch f.Name {
+				case "resources.json":
+					resources = f.Data
+				case "now.json":
+					now = f.Data
+				default:
+					continue
+				}
+				got.Files = append(got.Files, f)
+			}
+			for _, version := range []int{1, 2} {
+				text := printPlan(t, version, resources, now)
+				got.Files = append(got.Files, txtar.File{Name: fmt.Sprintf("v%d", version), Data: []byte(text)})
+			}
+			if *update {
+				require.NoError(t, os.WriteFile(golden, txtar.Format(got), 0o644))
+			}
+			if diff := cmp.Diff(string(txtar.Format(archive)), string(txtar.Format(got))); diff != "" && !*update {
+				t.Errorf("plan (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func printPlan(t *testing.T, version int, resources, nowJSON []byte) string {
+	var r specs.LinuxResources
+	require.NoError(t, json.Unmarshal(resources, &r))
+	given := struct {
+		MemLimit, MemSwap, MemUsage *uint64
+		NoSwap                      bool
+		Period, Burst               *uint64
+		Quota                       string
+		Missing                     []string
+	}{}
+	if len(nowJSON) > 0 {
+		require.NoError(t, json.Unmarshal(nowJSON, &given))
+	}
+	or := func(p *uint64, n uint64) uint64 {
+		if p == nil {
+			return n
+		}
+		return *p
+	}
+	now := facts{
+		version: func(controller string) int {
+			onlyV1 := controller == "net_cls" || controller == "net_prio"
+			if (version == 2 && onlyV1) || len(missing([]string{controller}, given.Missing)) == 0 {
+				return 0
+			}
+			return version
+		},
+		memLimit: or(given.MemLimit, Unlimited), memSwap: or(given.MemSwap, Unlimited), memUsage: or(given.MemUsage, 0),
+		noSwap: given.NoSwap, period: or(given.Period, 100000), burst: or(given.Burst, 0), quota: "max",
+	}
+	if given.Quota != "" {
+		now.quota = given.Quota
+	}
+	writes, err := plan(now, &r)
+	if err != nil {
+		return "error: " + err.Error() + "\n"
+	}
+	var b strings.Builder
+	for _, w := range writes {
+		fmt.Fprintf(&b, "%-32s %s", w.file, w.value)
+		if w.instead != "" {
+			fmt.Fprintf(&b, "   or %s %s", w.instead, w.orValue)
+		}
+		if w.optional {
+			b.WriteString("   (optional)")
+		}
+		b.WriteByte('\n')
+	}
+	if version == 2 && r.Devices != nil {
+		b.WriteString(printDevices(t, r.Devices))
+	}
+	return b.String()
+}
+
+func printDevices(t *testing.T, list []specs.LinuxDeviceCgroup) string {
+	rules, err := deviceRules(list)
+	require.NoError(t, err)
+	return fmt.Sprintf("%v", deviceProgram(rules))
+}
+
+func TestWeightFromShares(t *testing.T) {
+	for shares, want := range map[uint64]uint64{ // out of range; the two ends; the default of both; about it
+		0: 1, 1: 1, 2: 1, 512: 59, 1024: 100, 2048: 174, 262144: 10000, 1 << 40: 10000,
+	} {
+		require.Equal(t, want, weightFromShares(shares), "%d shares", shares)
+	}
+	for last, shares := uint64(0), uint64(2); shares <= 262144; shares += 7 {
+		weight := weightFromShares(shares)
+		require.GreaterOrEqual(t, weight, last, "more shares, less weight at %d", shares)
+		last = weight
+	}
+}
+
+func TestIOWeight(t *testing.T) {
+	for v1, want := range map[uint16]uint64{0: 1, 10: 1, 100: 910, 500: 4950, 1000: 10000} {
+		require.Equal(t, want, ioWeight(v1))
+	}
+}
+
+// TestDevices asks the set, the program and v1's law (devices.rst) the same questions.
+func TestDevices(t *testing.T) {
+	deny := specs.LinuxDeviceCgroup{Access: "rwm"}
+	rule := func(allow bool, kind string, major, minor int64, access string) specs.LinuxDeviceCgroup {
+		d := specs.LinuxDeviceCgroup{Allow: allow, Type: kind, Access: access}
+		if major >= 0 {
+			d.Major = &major
+		}
+		if minor >= 0 {
+			d.Minor = &minor
+		}
+		return d
+	}
+	type question struct {
+		kind         byte
+		major, minor int64
+		access       string
+		want         bool
+	}
+	for name, row := range map[string]struct {
+		rules []specs.LinuxDeviceCgroup
+		ask   []question
+	}{
+		"no rules": {nil, []question{{'c', 1, 3, "rw", true}, {'b', 8, 0, "m", true}}},
+		"nothing":  {[]specs.LinuxDeviceCgroup{deny}, []question{{'c', 1, 3, "r", false}, {'b', 8, 0, "m", false}}},
+		"docker's default": {
+			[]specs.LinuxDeviceCgroup{
+				deny, rule(true, "c", 1, 3, "rwm"), rule(true, "c", -1, -1, "m"),
+				rule(true, "b", -1, -1, "m"), rule(true, "c", 136, -1, "rwm"),
+			},
+			[]question{
+				{'c', 1, 3, "rw", true},
+				{'c', 1, 1, "r", false},
+				{'c', 1, 1, "m", true},
+				{'b', 8, 0, "m", true},
+				{'b', 8, 0, "r", false},
+				{'b', 1, 3, "r", false},
+				{'c', 136, 7, "rw", true},
+			},
+		},
+		"one right after another": {
+			[]specs.LinuxDeviceCgroup{deny, rule(true, "c", 1, 3, "r"), rule(true, "c", 1, 3, "w")},
+			[]question{{'c', 1, 3, "rw", true}, {'c', 1, 3, "rwm", false}},
+		},
+		"given and taken": {
+			[]specs.LinuxDeviceCgroup{deny, rule(true, "c", 1, 3, "rwm"), rule(false, "c", 1, 3, "w")},
+			[]question{{'c', 1, 3, "r", true}, {'c', 1, 3, "rw", false}},
+		},
+		"all but one": {
+			[]specs.LinuxDeviceCgroup{rule(false, "b", 8, -1, "w")},
+			[]question{{'b', 8, 3, "r", true}, {'b', 8, 3, "rw", false}, {'c', 8, 3, "w", true}},
+		},
+		"everything again": {
+			[]specs.LinuxDeviceCgroup{deny, rule(true, "a", -1, -1, "rwm")},
+			[]question{{'b', 8, 3, "rw", true}},
+		},
+		"some access of all": {
+			[]specs.LinuxDeviceCgroup{deny, rule(true, "a", -1, -1, "r")},
+			[]question{{'b', 8, 3, "r", true}, {'c', 8, 3, "rw", false}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rules, err := deviceRules(row.rules)
+			require.NoError(t, err)
+			prog := deviceProgram(rules)
+			for _, q := range row.ask {
+				acc, err := parseAccess(q.access)
+				require.NoError(t, err)
+				require.Equal(t, q.want, runDeviceProgram(t, prog, q.kind, q.major, q.minor, acc), "%c %d:%d %s", q.kind, q.major, q.minor, q.access)
+			}
+		})
+	}
+}
+
+func TestDeviceRulesRefuse(t *testing.T) {
+	for want, d := range map[string]specs.LinuxDeviceCgroup{
+		`devices[0]: access "rx": only r, w and m are known`: {Access: "rx"},
+		`devices[0]: type "p": only a, b, c and u are known`: {Type: "p", Access: "rw"},
+	} {
+		_, err := deviceRules([]specs.LinuxDeviceCgroup{d})
+		require.EqualError(t, err, want)
+	}
+}
+
+// runDeviceProgram interprets the few instructions that deviceProgram uses.
+func runDeviceProgram(t *testing.T, prog asm.Instructions, kind byte, major, minor int64, acc access) bool {
+	t.Helper()
+	number := map[byte]uint32{'b': 1, 'c': 2}[kind]
+	ctx := map[int16]uint32{0: uint32(acc)<<16 | number, 4: uint32(major), 8: uint32(minor)}
+	labels := map[string]int{}
+	for i, ins := range prog {
+		if ins.Symbol() != "" {
+			labels[ins.Symbol()] = i
+		}
+	}
+	var r [11]uint32
+	for pc, steps := 0, 0; ; pc, steps = pc+1, steps+1 {
+		require.Less(t, steps, 1000, "the program does not end")
+		ins := prog[pc]
+		right := uint32(ins.Constant)
+		if ins.OpCode.Source() == asm.RegSource && ins.OpCode.Class() == asm.ALUClass {
+			right = r[ins.Src]
+		}
+		jump := false
+		switch {
+		case ins.OpCode.Class() == asm.LdXClass:
+			r[ins.Dst] = ctx[ins.Offset]
+		case ins.OpCode.JumpOp() == asm.Exit:
+			return r[asm.R0] == 1
+		case ins.OpCode.ALUOp() == asm.Mov:
+			r[ins.Dst] = right
+		case ins.OpCode.ALUOp() == asm.And:
+			r[ins.Dst] &= right
+		case ins.OpCode.ALUOp() == asm.RSh:
+			r[ins.Dst] >>= right
+		case ins.OpCode.JumpOp() == asm.JNE:
+			jump = r[ins.Dst] != right
+		case ins.OpCode.JumpOp() == asm.JEq:
+			jump = r[ins.Dst] == right
+		default:
+			t.Fatalf("unknown instruction %v", ins)
+		}
+		if jump {
+			to, ok := labels[ins.Reference()]
+			require.True(t, ok, "no label %s", ins.Reference())
+			pc = to - 1
+		}
+	}
+}
