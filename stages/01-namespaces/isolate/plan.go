@@ -40,13 +40,18 @@ func Plan(r Request) (*launch.Plan, error) {
 		return nil, err
 	}
 	p := new(launch.Plan)
-	p.Add(joinFromOutside(r)...)
+	joins := len(r.Join) > 0
+	if joins {
+		p.Add(joinFromOutside(r)...)
+	}
 	born, err := birth(r)
 	if err != nil {
 		return nil, err
 	}
 	p.Add(born)
-	p.Add(joinInside(r)...)
+	if joins {
+		p.Add(joinInside(r)...)
+	}
 	p.Add(identity(r)...)
 	if r.creates("mnt") {
 		p.Add(mounts(r)...)
@@ -140,9 +145,6 @@ func mounts(r Request) []launch.Step {
 // joinFromOutside opens the target, and enters its pid namespace with the
 // thread that will make the child: setns(2) moves only children born later.
 func joinFromOutside(r Request) []launch.Step {
-	if len(r.Join) == 0 {
-		return nil
-	}
 	steps := []launch.Step{{
 		Name:    fmt.Sprintf("open process %d", r.Target),
 		Because: "pidfd_open(2): the descriptor stays with this process, a pid may be reused",

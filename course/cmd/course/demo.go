@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+func newDemo() *cobra.Command {
+	return &cobra.Command{
+		Use: "demo [NAME]", Short: "Run a demonstration, or list them", Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return runDemo(cmd.Context(), args) },
+	}
+}
+
+// runDemo runs course/demos/NAME in namespaces of its own, so that it leaves
+// nothing behind whatever happens.
+func runDemo(ctx context.Context, args []string) error {
+	root, err := checkout()
+	if err != nil {
+		return err
+	}
+	stories, err := filepath.Glob(filepath.Join(root, "course", "demos", "*"))
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, s := range stories {
+		names = append(names, filepath.Base(s))
+		if len(args) == 1 && filepath.Base(s) == args[0] {
+			return play(ctx, root, s)
+		}
+	}
+	if len(args) == 0 {
+		fmt.Println(strings.Join(names, "\n"))
+		return nil
+	}
+	return fmt.Errorf("no demonstration %q: there are %s", args[0], strings.Join(names, ", "))
+}
+
+func play(ctx context.Context, root, story string) error {
+	bin := filepath.Join(root, "bin")
+	if os.Geteuid() != 0 {
+		return fmt.Errorf("demonstration %s: needs root (sudo make demo)", filepath.Base(story))
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(bin, "isolate"), "--net", "--mount", "--pid", "--mount-proc", "--ipc", "--", story)
+	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"))
+	cmd.Dir = root
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	return cmd.Run()
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/slipway-engine/slipway/course/exercise"
+	"github.com/slipway-engine/slipway/course/gotest"
+	"github.com/slipway-engine/slipway/course/matrix"
+)
+
+func newTest() *cobra.Command {
+	return &cobra.Command{
+		Use: "test [STAGE...]", Short: "Test stages: the learner's copy where there is one, else the reference",
+		RunE: func(cmd *cobra.Command, args []string) error { return runTest(cmd.Context(), cmd.OutOrStdout(), args) },
+	}
+}
+
+func runTest(ctx context.Context, out io.Writer, args []string) error {
+	root, err := checkout()
+	if err != nil {
+		return err
+	}
+	stages, err := chosen(root, args)
+	if err != nil {
+		return err
+	}
+	if len(args) > 0 {
+		if dir, ok := copied(root, stages[0]); ok {
+			return testCopy(ctx, out, root, stages[0], dir)
+		}
+	}
+	var all gotest.Result
+	dirs := stages
+	for i, s := range dirs {
+		dirs[i] = filepath.Join("stages", s)
+	}
+	if len(args) == 0 {
+		dirs = append(dirs, "course")
+	}
+	for _, dir := range dirs {
+		// Kernel tests share cgroups, mounts and links: one package at a time.
+		r, err := gotest.Run(ctx, filepath.Join(root, dir), nil, out, "-p", "1", "-count=1", "./...")
+		if err != nil {
+			return err
+		}
+		all.Add(r)
+	}
+	return summary(out, root, all, len(args) == 0)
+}
+
+// summary prints what failed, what was skipped and why, and the line that counts.
+func summary(out io.Writer, root string, r gotest.Result, whole bool) error {
+	fmt.Fprint(out, r.Output)
+	for _, s := range r.Skips {
+		fmt.Fprintf(out, "skip %s\n", s)
+	}
+	fmt.Fprintf(out, "%d passed, %d failed, %d skipped\n", r.Passed, r.Failed, r.Skipped)
+	if r.Failed > 0 {
+		return exitCode(1)
+	}
+	if !whole || os.Geteuid() != 0 {
+		return nil
+	}
+	known, err := knownSkips(root)
+	if err != nil {
+		return err
+	}
+	if r.Skipped > known {
+		return fmt.Errorf("%d tests were skipped, course/known-skips allows %d: what does this machine lack?", r.Skipped, known)
+	}
+	return nil
+}
+
+func knownSkips(root string) (int, error) {
+	b, err := os.ReadFile(filepath.Join(root, "course", "known-skips"))
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(b)))
+}
+
+// testCopy tests a learner's copy, exercise by exercise in their order, and
+// stops at the first that is not right with its explanation.
+func testCopy(ctx context.Context, out io.Writer, root, stage, dir string) error {
+	exercises, err := exercise.Load(root, stage)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%s: your copy in learn/%s\n\n", stage, stage)
+	var explain string
+	counts := map[matrix.State]int{}
+	for _, e := range exercises {
+		r, err := gotest.Run(ctx, dir, []string{"GOWORK=" + filepath.Join(root, "learn", "go.work")}, io.Discard, "-count=1", "-run", "^("+e.Test+")$", e.Package)
+		if err != nil {
+			return err
+		}
+		v := matrix.Read(r)
+		counts[v.State]++
+		fmt.Fprintf(out, "  %-13s  %-24s %s\n", v.State, e.Slug, e.Title)
+		if v.State != matrix.Done && explain == "" {
+			explain = v.Text
+		}
+	}
+	fmt.Fprintf(out, "\n%s\n%d done · %d not yet right · %d not started\n", explain,
+		counts[matrix.Done], counts[matrix.NotYetRight]+counts[matrix.Broken], counts[matrix.NotStarted])
+	if counts[matrix.Done] < len(exercises) {
+		return exitCode(1)
+	}
+	return nil
+}

@@ -1,0 +1,130 @@
+package marks
+
+import (
+	"bytes"
+	"fmt"
+	"go/ast"
+	"go/format"
+	"go/parser"
+	"go/token"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const todoPath = "github.com/slipway-engine/slipway/stages/01-namespaces/todo"
+
+// Cut gives the source with the exercises for which stubbed is true replaced by
+// their stubs, and with their marks kept, so that a learner sees where to write.
+func Cut(src string, stubbed func(slug string) bool) (string, error) {
+	regions, err := Find(src)
+	if err != nil {
+		return "", err
+	}
+	lines := strings.Split(src, "\n")
+	var out []string
+	at := 0
+	for _, r := range regions {
+		out = append(out, lines[at:r.Begin+1]...)
+		if stubbed(r.Slug) {
+			out = append(out, uncomment(lines[r.Stub+1:r.End])...)
+		} else {
+			out = append(out, lines[r.Begin+1:r.Stub]...)
+		}
+		out = append(out, lines[r.End])
+		at = r.End + 1
+	}
+	out = append(out, lines[at:]...)
+	return mendImports(strings.Join(out, "\n"))
+}
+
+// Snippet is the solution of one exercise, as the book shows it.
+func Snippet(src, slug string) (string, error) {
+	regions, err := Find(src)
+	if err != nil {
+		return "", err
+	}
+	i := slices.IndexFunc(regions, func(r Region) bool { return r.Slug == slug })
+	if i < 0 {
+		return "", fmt.Errorf("no exercise %s", slug)
+	}
+	return strings.Join(strings.Split(src, "\n")[regions[i].Begin+1:regions[i].Stub], "\n"), nil
+}
+
+var comment = regexp.MustCompile(`^(\s*)// ?`)
+
+func uncomment(lines []string) []string {
+	code := make([]string, len(lines))
+	for i, l := range lines {
+		code[i] = comment.ReplaceAllString(l, "$1")
+	}
+	return code
+}
+
+// mendImports drops what the solution alone imported and adds what the stub
+// needs.
+func mendImports(src string) (string, error) {
+	fset := token.NewFileSet()
+	file, err := parser.ParseFile(fset, "", src, parser.ParseComments)
+	if err != nil {
+		return "", err
+	}
+	used := usedPackages(file)
+	drop := map[int]bool{} // line
+	for _, spec := range file.Imports {
+		name := importName(spec)
+		if name == "_" || name == "." || used[name] {
+			continue
+		}
+		drop[fset.Position(spec.Pos()).Line-1] = true
+	}
+	var out []string
+	for n, line := range strings.Split(src, "\n") {
+		if !drop[n] {
+			out = append(out, line)
+		} else if strings.HasPrefix(strings.TrimSpace(line), "import ") { // a lone import
+			continue
+		}
+	}
+	text := strings.Join(out, "\n")
+	if used["todo"] && !strings.Contains(text, strconv.Quote(todoPath)) {
+		pkg := "package " + file.Name.Name + "\n"
+		text = strings.Replace(text, pkg, pkg+"\nimport "+strconv.Quote(todoPath)+"\n", 1)
+	}
+	text = strings.Replace(text, "import (\n)\n", "", 1)
+	b, err := format.Source([]byte(text))
+	return string(bytes.TrimRight(b, "\n")) + "\n", err
+}
+
+// usedPackages are the names x of all selectors x.y that no local declaration
+// explains.
+func usedPackages(file *ast.File) map[string]bool {
+	used := map[string]bool{}
+	ast.Inspect(file, func(n ast.Node) bool {
+		if sel, ok := n.(*ast.SelectorExpr); ok {
+			if x, ok := sel.X.(*ast.Ident); ok && x.Obj == nil {
+				used[x.Name] = true
+			}
+		}
+		return true
+	})
+	return used
+}
+
+var version = regexp.MustCompile(`^v[0-9]+$`)
+
+// importName is the name by which a file uses an import: its own, or the last
+// element of the path that is not a version.
+func importName(spec *ast.ImportSpec) string {
+	if spec.Name != nil {
+		return spec.Name.Name
+	}
+	p, _ := strconv.Unquote(spec.Path.Value)
+	base := path.Base(p)
+	if version.MatchString(base) {
+		base = path.Base(path.Dir(p))
+	}
+	return strings.TrimPrefix(strings.TrimSuffix(base, ".go"), "go-")
+}

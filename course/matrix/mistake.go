@@ -1,0 +1,118 @@
+package matrix
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/bluekeyes/go-gitdiff/gitdiff"
+
+	"github.com/slipway-engine/slipway/course/exercise"
+)
+
+// mistake applies the patch and wants its diagnosis, code and golden text.
+func (m *Matrix) mistake(ctx context.Context, e exercise.Exercise, wrong exercise.Mistake) error {
+	patch := e.Patch(m.dir(), wrong)
+	files, err := m.patched(patch)
+	if err != nil {
+		m.fault("%s: %v", patch, err)
+		return nil
+	}
+	v, err := m.run(ctx, e, files)
+	if err != nil {
+		return err
+	}
+	m.Checks++
+	if v.State == Broken && strings.Contains(v.Text, ": needs ") {
+		m.Skipped++
+		return nil
+	}
+	if v.State != NotYetRight || v.Code != wrong.Code {
+		m.fault("%s, mistake %s: %s [%s], want %s [%s]\n%s", e.Slug, wrong.Name, v.State, v.Code, NotYetRight, wrong.Code, v.Text)
+		return nil
+	}
+	return m.golden(strings.TrimSuffix(patch, ".patch")+".golden", normal(v.Text), e.Slug+", mistake "+wrong.Name)
+}
+
+// patched applies a unified diff, whose paths start at the stage's folder.
+func (m *Matrix) patched(patch string) (map[string]string, error) {
+	b, err := os.ReadFile(patch)
+	if err != nil {
+		return nil, err
+	}
+	diffs, _, err := gitdiff.Parse(bytes.NewReader(b))
+	if err != nil {
+		return nil, err
+	}
+	if len(diffs) == 0 {
+		return nil, fmt.Errorf("it changes nothing")
+	}
+	files := map[string]string{}
+	for _, d := range diffs {
+		path := filepath.Join(m.dir(), strings.TrimPrefix(d.NewName, "b/"))
+		src, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		var out bytes.Buffer
+		if err := gitdiff.Apply(&out, bytes.NewReader(src), d); err != nil {
+			return nil, fmt.Errorf("it no longer fits %s: %w", d.NewName, err)
+		}
+		files[path] = out.String()
+	}
+	return files, nil
+}
+
+var (
+	number = regexp.MustCompile(`[0-9]+`)
+	place  = regexp.MustCompile(`/tmp/\S+`)
+	took   = regexp.MustCompile(`--- FAIL.*|FAIL\b.*|exit status N.*`)
+)
+
+// normal is a diagnosis without what differs from run to run: numbers,
+// temporary folders, and where lines break.
+func normal(text string) string {
+	text = place.ReplaceAllString(text, "/tmp/…")
+	text = number.ReplaceAllString(text, "N")
+	text = took.ReplaceAllString(text, "")
+	return strings.Join(strings.Fields(text), " ") + "\n"
+}
+
+func (m *Matrix) golden(path, got, what string) error {
+	if m.Update {
+		return os.WriteFile(path, []byte(got), 0o644)
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		m.fault("%s: no golden text (course check --update writes it): %v", what, err)
+		return nil
+	}
+	if string(want) != got {
+		m.fault("%s: the text differs\n  got  %s  want %s", what, got, want)
+	}
+	return nil
+}
+
+// vet compiles and vets a cut.
+func (m *Matrix) vet(ctx context.Context, stubbed func(string) bool) error {
+	files, err := m.cut(stubbed)
+	if err != nil {
+		return err
+	}
+	overlay, err := m.overlay(files)
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, "go", "vet", "-overlay", overlay, "./...")
+	cmd.Dir = m.dir()
+	m.Checks++
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go vet: %s", out)
+	}
+	return nil
+}
