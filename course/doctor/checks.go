@@ -19,10 +19,14 @@ func Checks() []Check {
 	return []Check{
 		{Name: "Linux", Stages: "all", Vital: true, Outside: true, Remedy: "use a Linux machine or VM, kernel 5.10 or newer", VM: true, Try: kernel},
 		{Name: "root", Stages: "all", Outside: true, Remedy: "run as root: sudo make …; what needs root is skipped and counted", Try: root},
-		{Name: "namespaces", Stages: "1, 4 to 7", Vital: true, VM: true, Remedy: "this container or sandbox forbids clone: use a VM",
-			Clone: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWNET | unix.CLONE_NEWCGROUP, Try: identity},
-		{Name: "user namespaces", Stages: "1, 4", VM: true, Clone: unix.CLONE_NEWUSER, Try: identity,
-			Remedy: "sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns"},
+		{
+			Name: "namespaces", Stages: "1, 4 to 7", Vital: true, VM: true, Remedy: "this container or sandbox forbids clone: use a VM",
+			Clone: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWNET | unix.CLONE_NEWCGROUP, Try: identity,
+		},
+		{
+			Name: "user namespaces", Stages: "1, 4", VM: true, Clone: unix.CLONE_NEWUSER, Try: identity,
+			Remedy: "sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns",
+		},
 		{Name: "system calls", Stages: "1, 3, 4", Vital: true, Outside: true, VM: true, Remedy: "a newer kernel: 5.10 has all of them but mount_setattr (5.12)", Try: calls},
 		{Name: "cgroups", Stages: "2, 4 to 7", Vital: true, Outside: true, VM: true, Remedy: "mount cgroup2 on /sys/fs/cgroup, or use a VM", Try: cgroups},
 		{Name: "overlay", Stages: "3, 6, 7", Clone: unix.CLONE_NEWNS, VM: true, Remedy: "put the data root on ext4, xfs or btrfs; the copying snapshotter works meanwhile", Try: overlay},

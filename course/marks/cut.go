@@ -84,8 +84,6 @@ func mendImports(src string) (string, error) {
 	for n, line := range strings.Split(src, "\n") {
 		if !drop[n] {
 			out = append(out, line)
-		} else if strings.HasPrefix(strings.TrimSpace(line), "import ") { // a lone import
-			continue
 		}
 	}
 	text := strings.Join(out, "\n")
