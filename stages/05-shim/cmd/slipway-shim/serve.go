@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/containerd/ttrpc"
+
+	"github.com/slipway-engine/slipway/stages/02-cgroups/cgroup"
+	"github.com/slipway-engine/slipway/stages/05-shim/event"
+	"github.com/slipway-engine/slipway/stages/05-shim/launch"
+	"github.com/slipway-engine/slipway/stages/05-shim/reap"
+	"github.com/slipway-engine/slipway/stages/05-shim/stdio"
+	"github.com/slipway-engine/slipway/stages/05-shim/task"
+)
+
+// runServe is the serving process: this page is its architecture.
+func runServe(o *options) error {
+	thrifty()
+	log := newLog(o.debug)
+	listener, err := inheritedListener()
+	if err != nil {
+		return err
+	}
+	reaper, err := reap.New() // a subreaper before anything is started
+	if err != nil {
+		return err
+	}
+	if err := os.Chdir("/"); err != nil { // keep no directory busy
+		return err
+	}
+	events := event.NewQueue(o.namespace, o.publisher(reaper), log)
+	groups, err := cgroup.Detect()
+	if err != nil {
+		log.Warn("no statistics and no notice when memory runs out", "err", err)
+	}
+	stopped := make(chan struct{})
+
+	config := o.taskConfig(reaper, log)
+	config.Streams = stdio.New(stdio.Config{Dir: filepath.Dir(o.socket), Reaper: reaper, Log: log})
+	config.Events = events
+	config.Cgroups = groups
+	config.Stop = func() { close(stopped) }
+	service := task.New(config)
+
+	server, err := ttrpc.NewServer()
+	if err != nil {
+		return fmt.Errorf("make ttrpc server: %w", err)
+	}
+	service.Register(server)
+	guard := launch.NewGuard(listener)
+	go serve(server, guard, log)
+	go obey(service, log)
+	go endLoneliness(service, guard)
+
+	<-stopped
+	return leave(server, events, o.socket)
+}
+
+// thrifty trades some processor time for memory: there is a shim for every container.
+func thrifty() {
+	debug.SetGCPercent(40)
+}
+
+func inheritedListener() (*net.UnixListener, error) {
+	f := os.NewFile(3, "socket")
+	defer f.Close()
+	l, err := net.FileListener(f)
+	if err != nil {
+		return nil, fmt.Errorf("take over the socket on descriptor 3: %w", err)
+	}
+	listener, ok := l.(*net.UnixListener)
+	if !ok {
+		l.Close()
+		return nil, fmt.Errorf("descriptor 3 is no unix socket")
+	}
+	return listener, nil
+}
+
+func (o *options) publisher(reaper *reap.Reaper) event.Publisher {
+	switch address := os.Getenv("TTRPC_ADDRESS"); {
+	case address != "":
+		return event.NewTTRPC(address)
+	case o.publishBinary != "":
+		return &event.Program{Path: o.publishBinary, Address: o.address, Reaper: reaper}
+	default:
+		return event.Nobody{}
+	}
+}
+
+func serve(server *ttrpc.Server, guard *launch.Guard, log *slog.Logger) {
+	if err := server.Serve(context.Background(), guard); err != nil && err != ttrpc.ErrServerClosed {
+		log.Error("serve", "err", err)
+	}
+}
+
+// obey ends an empty shim on SIGTERM; with containers in it, the shim stays: nobody else would.
+func obey(service *task.Service, log *slog.Logger) {
+	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	for sig := range signals {
+		if !service.ShutdownIfEmpty() {
+			log.Warn("signal ignored: containers live here", "signal", sig)
+		}
+	}
+}
+
+func endLoneliness(service *task.Service, guard *launch.Guard) {
+	for range time.Tick(time.Minute) {
+		if open, lastSeen := guard.Connections(); service.LeaveIfLonely(open, lastSeen) {
+			return
+		}
+	}
+}
+
+const (
+	lastAnswers = time.Second     // for answers that are on their way
+	lastEvents  = 5 * time.Second // for events the manager has not got yet
+)
+
+func leave(server *ttrpc.Server, events *event.Queue, socket string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), lastAnswers)
+	defer cancel()
+	_ = server.Shutdown(ctx) // connections that stay open are closed by our end
+	events.Close(lastEvents)
+	if err := os.Remove(socket); err != nil && !os.IsNotExist(err) {
+		return fmt.Errorf("remove socket: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,66 @@
+package task
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/slipway-engine/slipway/stages/05-shim/oci"
+)
+
+func notFound(format string, args ...any) error {
+	return status.Error(codes.NotFound, fmt.Sprintf(format, args...)+": not found")
+}
+
+func conflict(format string, args ...any) error {
+	return status.Errorf(codes.FailedPrecondition, format, args...)
+}
+
+func exists(format string, args ...any) error {
+	return status.Error(codes.AlreadyExists, fmt.Sprintf(format, args...)+": already exists")
+}
+
+func invalid(format string, args ...any) error {
+	return status.Errorf(codes.InvalidArgument, format, args...)
+}
+
+func unimplemented(format string, args ...any) error {
+	return status.Errorf(codes.Unimplemented, format, args...)
+}
+
+// finished is what containerd's callers test for when they kill what has ended.
+func finished() error { return status.Error(codes.NotFound, "process already finished: not found") }
+
+// codeOf is the one table from kinds of errors to the protocol's codes.
+func codeOf(err error) codes.Code {
+	if refused, ok := errors.AsType[*oci.Error](err); ok {
+		if refused.Gone() {
+			return codes.NotFound
+		}
+		return codes.Unknown
+	}
+	switch {
+	case errors.Is(err, os.ErrProcessDone), errors.Is(err, fs.ErrNotExist):
+		return codes.NotFound
+	case errors.Is(err, fs.ErrExist):
+		return codes.AlreadyExists
+	default:
+		return codes.Unknown
+	}
+}
+
+// failed gives an error its code; one that has a code keeps it.
+func failed(doing string, err error) error {
+	if _, ok := status.FromError(err); ok {
+		return err
+	}
+	if refused, ok := errors.AsType[*oci.Error](err); ok && refused.Verb == "create" {
+		// containerd and Docker recognise a container that could not be made by these words.
+		return status.Error(codes.Unknown, "OCI runtime create failed: "+refused.Message)
+	}
+	return status.Errorf(codeOf(err), "%s: %v", doing, err)
+}
