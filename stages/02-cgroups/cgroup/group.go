@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -128,4 +129,28 @@ func (g *Group) refuseRoot(op string) error {
 		}
 	}
 	return nil
+}
+
+// Children lists the groups directly below, in any hierarchy, by path.
+func (g *Group) Children() ([]*Group, error) {
+	var paths []string
+	for _, p := range g.places {
+		below, err := p.children()
+		if err != nil && !gone(err) {
+			return nil, err
+		}
+		for _, c := range below {
+			paths = append(paths, path.Join(g.path, path.Base(c.rel)))
+		}
+	}
+	slices.Sort(paths)
+	var groups []*Group
+	for _, name := range slices.Compact(paths) {
+		child, err := g.layout.Group(name)
+		if err != nil {
+			return nil, err
+		}
+		groups = append(groups, child)
+	}
+	return groups, nil
 }
