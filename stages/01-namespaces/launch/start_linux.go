@@ -7,7 +7,6 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -279,82 +278,5 @@ func (l *launch) closeAll() {
 	l.closeChildEnds()
 	if l.talk[0] >= 0 {
 		_ = unix.Close(l.talk[0])
-	}
-}
-
-// Process is a child that Start made.
-type Process struct {
-	pid   int
-	pidfd *os.File
-}
-
-// PID is the process id in the caller's pid namespace.
-func (p *Process) PID() int { return p.pid }
-
-// PIDFD is readable once the process has ended; it belongs to p.
-func (p *Process) PIDFD() *os.File { return p.pidfd }
-
-// Signal sends a signal by pidfd: never to a stranger with a reused pid.
-func (p *Process) Signal(s unix.Signal) error {
-	return unix.PidfdSendSignal(int(p.pidfd.Fd()), s, nil, 0)
-}
-
-// Wait reaps the process. A pid must be waited for at most once.
-func (p *Process) Wait() (unix.WaitStatus, error) {
-	var ws unix.WaitStatus
-	for {
-		_, err := unix.Wait4(p.pid, &ws, 0, nil)
-		if err != unix.EINTR {
-			return ws, err
-		}
-	}
-}
-
-// Close releases the pidfd, not the process.
-func (p *Process) Close() error { return p.pidfd.Close() }
-
-// Trace is what each step of one launch took, from the clocks of both sides.
-type Trace struct {
-	Steps []TraceStep
-}
-
-// TraceStep is a step with when it began (wall clock: the monotonic one can be
-// shifted inside a time namespace) and how long it took until the next began.
-type TraceStep struct {
-	Step
-	Began time.Time
-	Took  time.Duration
-}
-
-func (t *Trace) begin(p *Plan) {
-	if t == nil {
-		return
-	}
-	t.Steps = make([]TraceStep, len(p.Steps))
-	for n, s := range p.Steps {
-		t.Steps[n].Step = s
-	}
-}
-
-func (t *Trace) started(n int) {
-	if t != nil {
-		t.Steps[n].Began = time.Now()
-	}
-}
-
-func (t *Trace) end(s *sharedPage) {
-	if t == nil {
-		return
-	}
-	next := time.Now()
-	for n := len(t.Steps) - 1; n >= 0; n-- {
-		if t.Steps[n].Side == Child {
-			t.Steps[n].Began = s.began(n)
-		}
-		if t.Steps[n].Began.IsZero() { // behind the step where Start returned
-			continue
-		}
-		t.Steps[n].Took = next.Sub(t.Steps[n].Began)
-		next = t.Steps[n].Began
 	}
 }
