@@ -95,3 +95,22 @@ func ChainIDs(diffIDs []digest.Digest) []digest.Digest {
 	}
 	return ids
 }
+
+// Children lists what an index or a manifest in the store names: manifests, or the config and the layers.
+func Children(store *content.Store, desc ocispec.Descriptor) ([]ocispec.Descriptor, error) {
+	p, err := storeSource{store}.document(context.Background(), desc)
+	if err != nil {
+		return nil, err
+	}
+	d, err := parseDocument(desc.MediaType, p)
+	if err != nil {
+		return nil, err
+	}
+	if d.isIndex() {
+		return d.Manifests, nil
+	}
+	return append([]ocispec.Descriptor{*d.Config}, d.Layers...), nil
+}
+
+// IsManifest tells whether a descriptor is of an index or a manifest, and not of a config or a layer.
+func IsManifest(desc ocispec.Descriptor) bool { return knownType(desc.MediaType) != "" }

@@ -187,21 +187,25 @@ func (u *unpacker) apply(ctx context.Context, i int, parent string, work *layerW
 	if err != nil {
 		return err
 	}
+	t, err := targetOf(mounts)
+	if err != nil {
+		return err
+	}
+	if parent == "" && i > 0 {
+		t.options.Whiteouts = layer.Overlay // alone for now, but there will be layers below
+	}
+	return u.applyTo(ctx, i, t, work)
+}
+
+func (u *unpacker) applyTo(ctx context.Context, i int, t target, work *layerWork) error {
 	blob, err := u.store.ReaderAt(u.image.Layers[i].Digest)
 	if err != nil {
 		return err
 	}
 	defer blob.Close()
 	in := &extracting{unpacker: u, reader: io.NewSectionReader(blob, 0, blob.Size()), layer: u.image.Layers[i]}
-	target, err := targetOf(mounts)
-	if err != nil {
-		return err
-	}
-	if parent == "" && i > 0 {
-		target.options.Whiteouts = layer.Overlay // alone for now, but there will be layers below
-	}
-	work.dir = target.dir
-	work.result, err = applyBlob(ctx, in, target, u.image.DiffIDs[i])
+	work.dir = t.dir
+	work.result, err = applyBlob(ctx, in, t, u.image.DiffIDs[i])
 	return err
 }
 

@@ -36,24 +36,24 @@ func flagWords() map[string]uintptr {
 	}
 }
 
-// splitOptions tells flags from data.
-func splitOptions(options []string) (flags uintptr, data []string) {
+// SplitOptions tells the flags of mount(2) from the data for the file system.
+func SplitOptions(m Mount) (flags uintptr, data []string) {
 	words := flagWords()
-	for _, o := range options {
+	for _, o := range m.Options {
 		if f, ok := words[o]; ok {
 			flags |= f
 			continue
 		}
 		data = append(data, o)
 	}
+	if m.Type == "bind" {
+		flags |= unix.MS_BIND
+	}
 	return flags, data
 }
 
 func mountOne(m Mount, target string) error {
-	flags, data := splitOptions(m.Options)
-	if m.Type == "bind" {
-		flags |= unix.MS_BIND
-	}
+	flags, data := SplitOptions(m)
 	text, done, err := fitPage(strings.Join(data, ","))
 	if err != nil {
 		return fmt.Errorf("mount %s on %s: %w", m.Type, target, err)
