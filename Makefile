@@ -29,8 +29,8 @@ build: ## all programs, static, into bin/
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./stages/07-daemon/cmd/slipway-toolbox
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ $(addprefix ./,$(filter-out %/slipway-toolbox,$(COMMANDS)))
 
-test: build $(if $(CHOSEN),,lint) ## build, lint, and run every test (as root; without, what needs root is skipped and counted)
-	$(COURSE) test $(CHOSEN)
+test: build $(if $(CHOSEN),,lint) ## build, lint, and run every test (as root; else what needs root is skipped and counted); VM=1: in a VM with cgroup v2
+	$(COURSE) test $(if $(VM),--vm) $(CHOSEN)
 
 lint: $(TOOLS)/staticcheck ## gofumpt, go vet, staticcheck
 	@bad=$$($(TOOLS)/gofumpt -l stages course); [ -z "$$bad" ] || { echo "gofumpt would change:"; echo "$$bad"; exit 1; }
