@@ -1,0 +1,90 @@
+package enter
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
+	"golang.org/x/sys/unix"
+)
+
+// DefaultDevices are those that every container has (runtime-spec config-linux.md, "Default Devices").
+func DefaultDevices() []Device {
+	char := func(name string, major, minor uint32) Device {
+		return Device{Path: "/dev/" + name, Type: unix.S_IFCHR, Major: major, Minor: minor, Mode: 0o666}
+	}
+	return []Device{
+		char("null", 1, 3), char("zero", 1, 5), char("full", 1, 7), char("random", 1, 8), char("urandom", 1, 9), char("tty", 5, 0),
+	}
+}
+
+// DefaultLinks are the links of runtime-linux.md, "Dev symbolic links", and ptmx, which leads into the container's own devpts.
+func DefaultLinks() []Link {
+	return []Link{
+		{"pts/ptmx", "/dev/ptmx"}, {"/proc/self/fd", "/dev/fd"}, {"/proc/self/fd/0", "/dev/stdin"},
+		{"/proc/self/fd/1", "/dev/stdout"}, {"/proc/self/fd/2", "/dev/stderr"}, {"/proc/kcore", "/dev/core"},
+	}
+}
+
+func (r *Root) devices() []launch.Step {
+	var steps []launch.Step
+	for i, d := range r.Devices {
+		if s := r.nodes[i]; s != 0 {
+			steps = append(steps, r.bindNode(d, s))
+		} else {
+			steps = append(steps, r.makeNode(d))
+		}
+	}
+	if len(r.Links) > 0 {
+		steps = append(steps, r.links())
+	}
+	return steps
+}
+
+// makeNode makes a device in a directory that is resolved first; mknodat(2) never follows a link in the last component.
+func (r *Root) makeNode(d Device) launch.Step {
+	dir, name := split(d.Path)
+	code := r.open(dir, directory)
+	dev := unix.Mkdev(d.Major, d.Minor)
+	code = append(code,
+		launch.Call(unix.SYS_UNLINKAT, r.target, launch.Str(name), launch.Int(0)).Or(unix.ENOENT),
+		launch.Call(unix.SYS_MKNODAT, r.target, launch.Str(name), launch.Int(d.Type|d.Mode), launch.Int(dev)))
+	if d.UID != 0 || d.GID != 0 {
+		code = append(code, launch.Call(unix.SYS_FCHOWNAT, r.target, launch.Str(name), launch.Int(d.UID), launch.Int(d.GID), launch.Int(unix.AT_SYMLINK_NOFOLLOW)))
+	}
+	return child(fmt.Sprintf("make %s %s (%d:%d)", typeName(d.Type), d.Path, d.Major, d.Minor), "runtime-spec config-linux.md, devices", append(code, closeSlot(r.target))...)
+}
+
+// bindNode shows the host's node, which the parent has opened and verified.
+func (r *Root) bindNode(d Device, tree launch.Slot) launch.Step {
+	code := append(r.open(d.Path, file), attach(tree, r.target), closeSlot(tree), closeSlot(r.target))
+	return child(fmt.Sprintf("bind the host's %s (%d:%d)", d.Path, d.Major, d.Minor), "user_namespaces(7): mknod is not allowed inside", code...)
+}
+
+// links makes all symbolic links of one directory in one go: they lie in /dev.
+func (r *Root) links() launch.Step {
+	code := r.open("/dev", realDirectory)
+	names := make([]string, 0, len(r.Links))
+	for _, l := range r.Links {
+		_, name := split(l.Path)
+		names = append(names, name)
+		code = append(code, launch.Call(unix.SYS_SYMLINKAT, launch.Str(l.Target), r.target, launch.Str(name)).Or(unix.EEXIST))
+	}
+	return child("link "+strings.Join(names, " ")+" in /dev", "runtime-spec runtime-linux.md, dev symbolic links", append(code, closeSlot(r.target))...)
+}
+
+func split(path string) (dir, name string) {
+	path = clean(path)
+	i := strings.LastIndexByte(path, '/')
+	return path[:i+1], path[i+1:]
+}
+
+func typeName(t uint32) string {
+	switch t {
+	case unix.S_IFBLK:
+		return "block device"
+	case unix.S_IFIFO:
+		return "pipe"
+	}
+	return "device"
+}

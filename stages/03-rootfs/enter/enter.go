@@ -1,0 +1,145 @@
+// Package enter says, as launch steps, how a process moves into a root file system: the tree is made its own, filled with
+// mounts, devices and links, parts of it are hidden, and the old root is let go (pivot_root(2)).
+//
+// Everything is pure: a Config in, steps out. The steps are raw system calls on descriptors: a path inside the root file
+// system is hostile, so it is resolved once, by openat2 with RESOLVE_IN_ROOT, and what is mounted is mounted on the
+// descriptor (CVE-2021-30465, CVE-2019-19921).
+//
+// Reading order: enter.go, mount.go, pivot.go.
+package enter
+
+import (
+	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
+	"golang.org/x/sys/unix"
+)
+
+// Config is a root file system and what shall be in it. Paths below it are absolute as its programs see them.
+type Config struct {
+	Root     string // absolute path on the host
+	Readonly bool
+	NoPivot  bool // move the root over / and chroot, for roots on an initramfs (pivot_root(2))
+
+	Propagation   uintptr // MS_SHARED, MS_SLAVE, MS_PRIVATE or MS_UNBINDABLE, with MS_REC; 0: MS_SLAVE|MS_REC
+	ParentMount   string  // the mount that Root lies on; needed only with MS_SHARED
+	Mounts        []Mount
+	Devices       []Device
+	BindDevices   bool // bind the host's device nodes: a user namespace may not make any (user_namespaces(7))
+	ParentOpens   bool // the parent opens the sources of binds, because the child's ids might not reach them
+	Links         []Link
+	MaskedPaths   []string
+	ReadonlyPaths []string
+	Console       *Console
+}
+
+// Mount is one mount, in the words of mount(2).
+type Mount struct {
+	Source string
+	Target string
+	Type   string
+	Options
+	SourceIsDir bool // of a bind
+}
+
+// Device is a node that mknod(2) makes.
+type Device struct {
+	Path         string
+	Type         uint32 // unix.S_IFCHR, S_IFBLK or S_IFIFO
+	Major, Minor uint32
+	Mode         uint32
+	UID, GID     uint32
+}
+
+// Link is a symbolic link.
+type Link struct{ Target, Path string }
+
+// Slots hands out the child's registers.
+type Slots struct{ last launch.Slot }
+
+// maxSlot is the last register that launch leaves to plans.
+const maxSlot = 61
+
+// Take returns a register that nobody has, or 0 when there is none left.
+func (s *Slots) Take() launch.Slot {
+	if s.last == maxSlot {
+		return 0
+	}
+	s.last++
+	return s.last
+}
+
+// Root is a Config with the registers that its steps share.
+type Root struct {
+	Config
+	root, target, dir, tree launch.Slot
+	null                    launch.Slot
+	sources                 map[int]launch.Slot // of Mounts and Devices that the parent opens
+	nodes                   map[int]launch.Slot
+	ConsoleSlots
+}
+
+// New prepares the steps of a root.
+func New(c Config, s *Slots) *Root {
+	r := &Root{Config: c, root: s.Take(), target: s.Take(), dir: s.Take(), tree: s.Take(), null: s.Take()}
+	if c.Console != nil {
+		r.Master, r.Terminal = s.Take(), s.Take()
+	}
+	r.sources, r.nodes = map[int]launch.Slot{}, map[int]launch.Slot{}
+	for i, m := range c.Mounts {
+		if c.ParentOpens && m.Bind() {
+			r.sources[i] = s.Take()
+		}
+	}
+	for i := range c.Devices {
+		if c.BindDevices {
+			r.nodes[i] = s.Take()
+		}
+	}
+	return r
+}
+
+// Prepare lists the parent's steps before the clone: opening what the child could not.
+func (r *Root) Prepare() []launch.Step {
+	var steps []launch.Step
+	for i, m := range r.Mounts {
+		if s := r.sources[i]; s != 0 {
+			steps = append(steps, openSource(m, s))
+		}
+	}
+	for i, d := range r.Devices {
+		if s := r.nodes[i]; s != 0 {
+			steps = append(steps, openNode(d, s))
+		}
+	}
+	return steps
+}
+
+// Fill lists the child's steps up to the pivot: the host's files can still be named while they run.
+func (r *Root) Fill() []launch.Step {
+	steps := []launch.Step{r.propagation()}
+	if r.Propagation&unix.MS_SHARED != 0 {
+		steps = append(steps, r.parentPrivate())
+	}
+	steps = append(steps, r.bindItself())
+	for i, m := range r.Mounts {
+		steps = append(steps, r.mount(i, m)...)
+	}
+	steps = append(steps, r.devices()...)
+	if r.Console != nil {
+		steps = append(steps, r.console()...)
+	}
+	for _, m := range r.Mounts {
+		if m.late() {
+			steps = append(steps, r.makeReadonly(m))
+		}
+	}
+	if r.Readonly {
+		steps = append(steps, r.readonlyRoot())
+	}
+	steps = append(steps, r.readonlyPaths()...)
+	return append(steps, r.maskedPaths()...)
+}
+
+// child is a step that raw system calls perform.
+func child(name, because string, code ...launch.Instr) launch.Step {
+	return launch.Step{Name: name, Because: because, Side: launch.Child, Code: code}
+}

@@ -1,0 +1,138 @@
+package enter
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
+	"golang.org/x/sys/unix"
+)
+
+// mount lists the steps of one mount.
+func (r *Root) mount(i int, m Mount) []launch.Step {
+	because := fmt.Sprintf("config.json mounts[%d]", i)
+	if m.Flags&unix.MS_REMOUNT != 0 {
+		return []launch.Step{r.remount(m, because)}
+	}
+	if m.Bind() {
+		return []launch.Step{r.bind(i, m, because)}
+	}
+	steps := []launch.Step{r.newMount(m, because)}
+	if len(m.Propagation) > 0 || m.RecSet|m.RecClear != 0 {
+		steps = append(steps, r.adjust(m, because))
+	}
+	return steps
+}
+
+// newMount is a new instance of a file system. The child changes into the target and mounts on ".": so the kernel mounts on
+// exactly the directory that was resolved.
+func (r *Root) newMount(m Mount, because string) launch.Step {
+	k, flags := directory, m.Flags
+	if m.Type == "proc" || m.Type == "sysfs" {
+		k = realDirectory // a link here would let the image choose where the kernel's files appear (CVE-2023-27561)
+		because += "; not through symbolic links (CVE-2023-27561)"
+	}
+	if m.late() {
+		flags &^= unix.MS_RDONLY
+	}
+	code := append(r.open(m.Target, k),
+		launch.Call(unix.SYS_FCHDIR, r.target),
+		launch.Call(unix.SYS_MOUNT, launch.Str(cmp.Or(m.Source, m.Type)), launch.Str("."), launch.Str(m.Type), launch.Int(flags), launch.Str(m.Data)),
+		closeSlot(r.target),
+	)
+	return child(fmt.Sprintf("mount %s on %s%s", m.Type, m.Target, m.words()), because, code...)
+}
+
+// late tells whether a tmpfs becomes read-only only at the end, because other mounts and devices need directories in it.
+func (m Mount) late() bool { return m.Type == "tmpfs" && m.Flags&unix.MS_RDONLY != 0 && !m.Bind() }
+
+func (r *Root) makeReadonly(m Mount) launch.Step {
+	return child("make "+m.Target+" read-only", "config.json says ro; now nothing more is to be made in it", append(r.open(m.Target, directory),
+		setattr(r.target, 0, unix.MOUNT_ATTR_RDONLY, 0, 0), closeSlot(r.target))...)
+}
+
+// bind shows a tree of the host. The copy of the mount is detached while it gets its flags, so that it is never seen without them.
+func (r *Root) bind(i int, m Mount, because string) launch.Step {
+	k, deep := file, uintptr(0)
+	if m.SourceIsDir {
+		k = directory
+	}
+	if m.Flags&unix.MS_REC != 0 {
+		deep = unix.AT_RECURSIVE
+	}
+	code := r.open(m.Target, k)
+	tree := r.sources[i]
+	if tree == 0 {
+		tree = r.tree
+		code = append(code, launch.Call(unix.SYS_OPEN_TREE, atCwd, launch.Str(m.Source),
+			launch.Int(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|deep)).Into(tree))
+	}
+	code = append(code, r.flags(m, tree)...)
+	code = append(code, attach(tree, r.target), closeSlot(tree), closeSlot(r.target))
+	return child(fmt.Sprintf("bind %s on %s%s", m.Source, m.Target, m.words()), because, code...)
+}
+
+// flags gives a mount its own flags, those of its whole tree, and its propagation. A bind that does not say how it propagates
+// follows the root.
+func (r *Root) flags(m Mount, tree launch.Slot) []launch.Instr {
+	var code []launch.Instr
+	if set, clear := attributes(m.Flags); m.Bind() && set|clear != 0 {
+		code = append(code, setattr(tree, 0, set, clear, 0))
+	}
+	if m.RecSet|m.RecClear != 0 {
+		code = append(code, setattr(tree, unix.AT_RECURSIVE, m.RecSet, m.RecClear, 0))
+	}
+	list := m.Propagation
+	if len(list) == 0 && m.Bind() && r.Propagation&unix.MS_SHARED == 0 {
+		list = r.follow(tree)
+	}
+	for _, p := range list {
+		deep := uintptr(0)
+		if p&unix.MS_REC != 0 {
+			deep = unix.AT_RECURSIVE
+		}
+		code = append(code, setattr(tree, deep, 0, 0, uint64(p&^unix.MS_REC)))
+	}
+	return code
+}
+
+// follow is the propagation of a bind that the parent opened: its copy comes from the host's table and would still be a peer
+// of the host's mount. The child's own copies come from a table that has its propagation already.
+func (r *Root) follow(tree launch.Slot) []uintptr {
+	if tree == r.tree {
+		return nil
+	}
+	return []uintptr{r.rootPropagation() | unix.MS_REC}
+}
+
+// adjust gives a new mount what mount(2) cannot give it at once.
+func (r *Root) adjust(m Mount, because string) launch.Step {
+	code := append(r.open(m.Target, directory), r.flags(m, r.target)...)
+	return child("set flags of the tree at "+m.Target, because+"; mount_setattr(2)", append(code, closeSlot(r.target))...)
+}
+
+// remount changes the flags of what is mounted at the target already.
+func (r *Root) remount(m Mount, because string) launch.Step {
+	set, clear := attributes(m.Flags)
+	unset, _ := attributes(m.Clear)
+	code := append(r.open(m.Target, directory), setattr(r.target, 0, set, clear|unset, 0))
+	return child(fmt.Sprintf("remount %s%s", m.Target, m.words()), because, append(code, closeSlot(r.target))...)
+}
+
+// words describes the flags for whoever reads the list.
+func (m Mount) words() string {
+	var list []string
+	for _, f := range []struct {
+		flag uintptr
+		word string
+	}{{unix.MS_RDONLY, "ro"}, {unix.MS_NOSUID, "nosuid"}, {unix.MS_NODEV, "nodev"}, {unix.MS_NOEXEC, "noexec"}} {
+		if m.Flags&f.flag != 0 {
+			list = append(list, f.word)
+		}
+	}
+	if len(list) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(list, " ") + ")"
+}

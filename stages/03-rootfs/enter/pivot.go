@@ -1,0 +1,104 @@
+package enter
+
+import (
+	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
+	"golang.org/x/sys/unix"
+)
+
+// rootPropagation is what mounts become for this mount namespace.
+func (r *Root) rootPropagation() uintptr {
+	if r.Propagation == 0 {
+		return unix.MS_SLAVE | unix.MS_REC
+	}
+	return r.Propagation
+}
+
+// propagation cuts the way back: the namespace is a copy of the host's table, in which every mount is still a peer of its
+// original.
+func (r *Root) propagation() launch.Step {
+	return child("make / "+propagationName(r.rootPropagation())+", recursively", "pivot_root(2): EINVAL while a parent mount is shared; mounts made here must not appear on the host",
+		launch.Call(unix.SYS_MOUNT, launch.Int(0), launch.Str("/"), launch.Int(0), launch.Int(r.rootPropagation()|unix.MS_REC), launch.Int(0)))
+}
+
+func propagationName(flags uintptr) string {
+	for _, w := range []string{"private", "slave", "shared", "unbindable"} {
+		if flags&Propagation(w) != 0 {
+			return w
+		}
+	}
+	return "slave"
+}
+
+// parentPrivate keeps the bind of the root from being propagated when all else is to stay shared.
+func (r *Root) parentPrivate() launch.Step {
+	return child("make "+r.ParentMount+" private", "the root file system lies on it; rootfsPropagation keeps the rest shared",
+		launch.Call(unix.SYS_MOUNT, launch.Int(0), launch.Str(r.ParentMount), launch.Int(0), launch.Int(unix.MS_PRIVATE), launch.Int(0)))
+}
+
+// bindItself makes the root file system a mount point and opens it: every path of the container is resolved below this descriptor.
+func (r *Root) bindItself() launch.Step {
+	return child("bind "+r.Root+" on itself", "pivot_root(2): EBUSY unless new_root is a mount point",
+		launch.Call(unix.SYS_UMASK, launch.Int(0)),
+		launch.Call(unix.SYS_OPEN_TREE, atCwd, launch.Str(r.Root), launch.Int(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)).Into(r.root),
+		launch.Call(unix.SYS_MOVE_MOUNT, r.root, launch.Str(""), atCwd, launch.Str(r.Root), launch.Int(unix.MOVE_MOUNT_F_EMPTY_PATH)),
+	)
+}
+
+func (r *Root) readonlyRoot() launch.Step {
+	return child("make the root file system read-only", "config.json root.readonly; last, so that mount points could be made",
+		setattr(r.root, 0, unix.MOUNT_ATTR_RDONLY, 0, 0))
+}
+
+// Pivot lists the steps that exchange the root. Afterwards the host's files have no name here.
+func (r *Root) Pivot() ([]launch.Step, error) {
+	if r.NoPivot {
+		return []launch.Step{r.moveRoot()}, nil
+	}
+	code, err := pivotCode(r.root)
+	if err != nil {
+		return nil, err
+	}
+	return []launch.Step{
+		child("pivot_root . .", "pivot_root(2): the old root is stacked on the new one, no directory is needed in the image", code...),
+		r.letGo(),
+	}, nil
+}
+
+// pivotCode changes into the new root, which the register refers to, and exchanges the root mount of the namespace.
+// pivot_root(".", ".") stacks the old root under the new one, so that no directory in the image is needed to hold it
+// (pivot_root(2), NOTES). Before this, / is private or a slave, and the new root is a mount point.
+func pivotCode(root launch.Slot) ([]launch.Instr, error) {
+	//ex:begin rootfs.pivot
+	return []launch.Instr{
+		launch.Call(unix.SYS_FCHDIR, root),
+		launch.Call(unix.SYS_PIVOT_ROOT, launch.Str("."), launch.Str(".")),
+	}, nil
+	//ex:stub
+	// return nil, todo.Exercise("rootfs.pivot")
+	//ex:end rootfs.pivot
+}
+
+// letGo unmounts the old root. It is made a slave first: unmounting a shared tree would unmount the host's.
+func (r *Root) letGo() launch.Step {
+	return child("unmount the old root, lazily", "from here on the host's files cannot be named",
+		launch.Call(unix.SYS_MOUNT, launch.Int(0), launch.Str("."), launch.Int(0), launch.Int(unix.MS_SLAVE|unix.MS_REC), launch.Int(0)),
+		launch.Call(unix.SYS_UMOUNT2, launch.Str("."), launch.Int(unix.MNT_DETACH)),
+		launch.Call(unix.SYS_CHDIR, launch.Str("/")),
+	)
+}
+
+// moveRoot is what switch_root(8) does, for a root file system that cannot be pivoted away from: an initramfs.
+func (r *Root) moveRoot() launch.Step {
+	return child("move the root over / and chroot", "--no-pivot: an initramfs is no mount that pivot_root(2) could move",
+		launch.Call(unix.SYS_FCHDIR, r.root),
+		launch.Call(unix.SYS_MOUNT, launch.Str("."), launch.Str("/"), launch.Int(0), launch.Int(unix.MS_MOVE), launch.Int(0)),
+		launch.Call(unix.SYS_CHROOT, launch.Str(".")),
+		launch.Call(unix.SYS_CHDIR, launch.Str("/")),
+	)
+}
+
+// Chroot lists the step for a process that has no mount namespace of its own: only its idea of / changes.
+func (r *Root) Chroot() []launch.Step {
+	return []launch.Step{child("chroot to "+r.Root, "no mount namespace of its own: mounts and propagation of the host stay untouched",
+		launch.Call(unix.SYS_CHROOT, launch.Str(r.Root)), launch.Call(unix.SYS_CHDIR, launch.Str("/")))}
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"io"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/slipway-engine/slipway/stages/04-ocispec/plan"
+	"github.com/slipway-engine/slipway/stages/04-ocispec/runtime"
+	"github.com/slipway-engine/slipway/stages/04-ocispec/spec"
+)
+
+func newExplain(g *global) *cobra.Command {
+	asJSON := false
+	cmd := &cobra.Command{
+		Use: "explain [BUNDLE]", Short: "list the steps that create would perform, with reasons; performs none, needs no root",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := count(cmd, args, 0, 1); err != nil {
+				return err
+			}
+			bundle := "."
+			if len(args) == 1 {
+				bundle = args[0]
+			}
+			return runExplain(cmd.OutOrStdout(), g, bundle, asJSON)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func runExplain(w io.Writer, g *global, bundle string, asJSON bool) error {
+	bundle, err := filepath.Abs(bundle)
+	if err != nil {
+		return err
+	}
+	s, warnings, err := spec.Load(bundle)
+	if err != nil {
+		return err
+	}
+	facts, _, err := runtime.Facts(s, filepath.Base(bundle))
+	if err != nil {
+		return err
+	}
+	p, err := plan.Compile(s, facts, plan.Request{ID: filepath.Base(bundle), ConsoleSocket: s.Process.Terminal}, plan.Acts{})
+	if err != nil {
+		return err
+	}
+	for _, text := range append(warnings, p.Warnings...) {
+		g.out.warn(text)
+	}
+	if !asJSON {
+		return p.Explain(w)
+	}
+	type line struct {
+		Number  int    `json:"number"`
+		Side    string `json:"side"`
+		Step    string `json:"step"`
+		Because string `json:"because"`
+	}
+	lines := make([]line, 0, len(p.Steps))
+	for i, s := range p.Steps {
+		lines = append(lines, line{i + 1, s.Side.String(), s.Name, s.Because})
+	}
+	return printJSON(w, lines)
+}

@@ -1,0 +1,118 @@
+// Command slipway-runtime creates and runs containers from OCI bundles, with runc's command line.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/slipway-engine/slipway/stages/04-ocispec/runtime"
+	"github.com/slipway-engine/slipway/stages/04-ocispec/state"
+)
+
+func main() {
+	g := new(global)
+	root := newRoot(g)
+	err := root.ExecuteContext(context.Background())
+	os.Exit(g.finish(err))
+}
+
+// global are the options before the verb, and what they lead to.
+type global struct {
+	root, log, logFormat, rootless string
+	debug, systemd                 bool
+	out                            *logger
+}
+
+// exitCode ends the program with the status of the container's process.
+type exitCode int
+
+func (e exitCode) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+// finish reports an error where the caller looks for it: runc's callers read the last line of the log.
+func (g *global) finish(err error) int {
+	if err == nil {
+		return 0
+	}
+	if code, ok := errors.AsType[exitCode](err); ok {
+		return int(code)
+	}
+	if g.out == nil {
+		g.out = &logger{stderr: os.Stderr}
+	}
+	g.out.error(err)
+	return 1
+}
+
+func newRoot(g *global) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:           "slipway-runtime",
+		Short:         "create and run containers from OCI bundles",
+		SilenceErrors: true, SilenceUsage: true,
+		Version:           versionText(),
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		PersistentPreRunE: func(*cobra.Command, []string) error { return g.open() },
+	}
+	cmd.SetVersionTemplate("{{.Version}}")
+	f := cmd.PersistentFlags()
+	f.StringVar(&g.root, "root", defaultRoot(), "root directory for storage of container state")
+	f.StringVar(&g.log, "log", "", "set the log file to write logs to (default is stderr)")
+	f.StringVar(&g.logFormat, "log-format", "text", "set the log format (text or json)")
+	f.BoolVar(&g.debug, "debug", false, "enable debug logging")
+	f.BoolVar(&g.systemd, "systemd-cgroup", false, "enable systemd cgroup support (not supported)")
+	f.StringVar(&g.rootless, "rootless", "auto", "ignore cgroup permission errors (true, false or auto)")
+	for _, add := range []func(*global) *cobra.Command{
+		newCreate, newStart, newRun, newState, newKill, newDelete, newExec, newList, newPs, newPause, newResume, newUpdate,
+		newEvents, newSpec, newFeatures, newExplain, newCheckpoint, newRestore,
+	} {
+		cmd.AddCommand(add(g))
+	}
+	return cmd
+}
+
+func defaultRoot() string {
+	if os.Geteuid() != 0 && os.Getenv("XDG_RUNTIME_DIR") != "" {
+		return filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "slipway", "runtime")
+	}
+	return "/run/slipway/runtime"
+}
+
+// open sets up the log and refuses what cannot be done.
+func (g *global) open() error {
+	out, err := openLog(g.log, g.logFormat, g.debug)
+	if err != nil {
+		return err
+	}
+	g.out = out
+	if g.systemd {
+		return errors.New("--systemd-cgroup: the systemd cgroup driver is not supported; use the cgroupfs driver")
+	}
+	return nil
+}
+
+// runtime is the library that the verbs call.
+func (g *global) runtime() (*runtime.Runtime, error) {
+	root, err := state.Open(g.root)
+	if err != nil {
+		return nil, err
+	}
+	return &runtime.Runtime{Root: root, Warn: g.out.warn}, nil
+}
+
+// one wants the container's id and nothing else.
+func one(cmd *cobra.Command, args []string) error { return count(cmd, args, 1, 1) }
+
+// count checks how many arguments there are.
+func count(cmd *cobra.Command, args []string, least, most int) error {
+	if len(args) < least || most >= 0 && len(args) > most {
+		if least == most {
+			return fmt.Errorf("%s: %q requires exactly %d argument(s)", os.Args[0], cmd.Name(), least)
+		}
+		return fmt.Errorf("%s: %q requires a minimum of %d argument(s)", os.Args[0], cmd.Name(), least)
+	}
+	return nil
+}

@@ -1,0 +1,52 @@
+package lifecycle
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestStatusOf(t *testing.T) {
+	for _, c := range []struct {
+		facts Facts
+		want  Status
+	}{
+		{Facts{}, Creating},
+		{Facts{Alive: true, Gate: true}, Creating},
+		{Facts{Recorded: true}, Stopped},
+		{Facts{Recorded: true, Gate: true}, Stopped},
+		{Facts{Recorded: true, Frozen: true}, Stopped},
+		{Facts{Recorded: true, Alive: true, Gate: true}, Created},
+		{Facts{Recorded: true, Alive: true}, Running},
+		{Facts{Recorded: true, Alive: true, Frozen: true}, Paused},
+		{Facts{Recorded: true, Alive: true, Gate: true, Frozen: true}, Paused},
+	} {
+		require.Equal(t, c.want, StatusOf(c.facts), "%+v", c.facts)
+	}
+}
+
+// TestTable is the table of runtime-spec's lifecycle, written the other way round.
+func TestTable(t *testing.T) {
+	for status, ops := range map[Status][]Op{
+		Creating: {},
+		Created:  {Start, Kill, Exec, Pause, Update, Ps, Events, Delete},
+		Running:  {Kill, Exec, Pause, Update, Ps, Events},
+		Paused:   {Kill, Resume, Update, Ps, Events},
+		Stopped:  {Delete},
+	} {
+		for _, op := range []Op{Start, Kill, Exec, Pause, Resume, Update, Delete, Ps, Events} {
+			want := false
+			for _, o := range ops {
+				want = want || o == op
+			}
+			require.Equal(t, want, Check(op, status) == nil, "%s of a %s container", op, status)
+		}
+	}
+}
+
+func TestTheWordsThatCallersCompare(t *testing.T) {
+	require.EqualError(t, Check(Kill, Stopped), "container not running")
+	require.EqualError(t, Check(Start, Stopped), "cannot start a container that has stopped")
+	require.EqualError(t, Check(Start, Running), "cannot start an already running container")
+	require.EqualError(t, Check(Delete, Running), "cannot delete container that is not stopped: running")
+}

@@ -1,0 +1,36 @@
+package plan
+
+import (
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
+	"github.com/slipway-engine/slipway/stages/04-ocispec/spec"
+)
+
+// openJoinFiles opens, in each v1 hierarchy, the file that the child will write itself into.
+func (c *compiler) openJoinFiles() []launch.Step {
+	for range c.facts.Cgroup.Files {
+		c.files = append(c.files, c.slots.Take())
+	}
+	if len(c.files) == 0 {
+		return nil
+	}
+	return []launch.Step{parent("open the cgroup in every hierarchy", "cgroups(7): on v1 nobody can be born in a group", func(r *launch.Run) error { return c.acts.JoinFiles(r, c.files) })}
+}
+
+// joinCgroup is the child's first act: "0" stands for whoever writes it. All that follows is within the budget.
+func (c *compiler) joinCgroup() []launch.Step {
+	if len(c.files) == 0 {
+		return nil
+	}
+	var code []launch.Instr
+	for _, f := range c.files {
+		code = append(code, launch.Call(unix.SYS_WRITE, f, launch.Str("0"), launch.Int(1)), launch.Call(unix.SYS_CLOSE, f))
+	}
+	steps := []launch.Step{child("join cgroup "+c.facts.Cgroup.Path+" in every hierarchy", "cgroups(7): the first thing it does, so the budget holds for all the rest", code...)}
+	if c.spec != nil && !c.joining && spec.New(c.spec, specs.CgroupNamespace) {
+		steps = append(steps, child("unshare the cgroup namespace", "cgroup_namespaces(7): its root is the group that the caller is in, so only now", launch.Call(unix.SYS_UNSHARE, launch.Int(unix.CLONE_NEWCGROUP))))
+	}
+	return steps
+}

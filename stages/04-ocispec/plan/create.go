@@ -1,0 +1,232 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
+	"github.com/slipway-engine/slipway/stages/03-rootfs/enter"
+	"github.com/slipway-engine/slipway/stages/04-ocispec/spec"
+)
+
+// Plan is a compiled configuration.
+type Plan struct {
+	*launch.Plan
+	Gate     int // index of the first step behind the start gate; 0 without one
+	Warnings []string
+}
+
+// Late names the steps behind the start gate: start reports a failure there by its index.
+func (p *Plan) Late() map[int]string {
+	late := map[int]string{}
+	for i := p.Gate; i < len(p.Steps) && p.Gate > 0; i++ {
+		late[i] = p.Steps[i].Name
+	}
+	return late
+}
+
+// compiler holds what the parts of one compilation share.
+type compiler struct {
+	spec  *specs.Spec
+	proc  *specs.Process
+	facts Facts
+	req   Request
+	acts  Acts
+
+	slots                      enter.Slots
+	gate, conn, cgroup, socket launch.Slot
+	label                      launch.Slot   // /proc/self/attr/exec
+	files                      []launch.Slot // v1: what the child writes itself into
+	joining                    bool          // exec: all namespaces are there already
+	root                       *enter.Root
+	plan                       *Plan
+}
+
+// Compile turns a valid configuration into the list of steps that creates the container and, behind the start gate, becomes its
+// program.
+func Compile(s *specs.Spec, facts Facts, req Request, acts Acts) (*Plan, error) {
+	c := &compiler{spec: s, proc: s.Process, facts: facts, req: req, acts: acts, plan: &Plan{Plan: &launch.Plan{}}}
+	c.gate, c.conn = c.slots.Take(), c.slots.Take()
+	if c.proc.Terminal && req.ConsoleSocket {
+		c.socket = c.slots.Take()
+	}
+	if c.proc.ApparmorProfile != "" {
+		c.label = c.slots.Take()
+	}
+	identity, err := c.identity()
+	if err != nil {
+		return nil, err
+	}
+	if spec.Has(s, specs.MountNamespace) {
+		config, err := c.rootConfig()
+		if err != nil {
+			return nil, err
+		}
+		c.root = enter.New(config, &c.slots)
+	}
+	join := c.joined()
+	c.add(c.before(join)...)
+	c.add(c.born()...)
+	c.add(c.members(join)...)
+	c.add(c.settings()...)
+	if err := c.fillAndEnter(); err != nil {
+		return nil, err
+	}
+	c.add(c.ready()...)
+	c.add(parent("record the state: created", "create returns here; runtime-spec runtime.md, lifecycle", acts.Record))
+	c.plan.Steps[len(c.plan.Steps)-1].Returns = true
+	c.add(c.keepOnly())
+	c.plan.Gate = len(c.plan.Steps)
+	c.add(c.waitForStart())
+	c.add(identity...)
+	c.add(c.exec())
+	return c.plan, nil
+}
+
+func (c *compiler) add(steps ...launch.Step) { c.plan.Add(steps...) }
+
+// before lists what the parent does while there is no child yet.
+func (c *compiler) before(join []joinedNamespace) []launch.Step {
+	var steps []launch.Step
+	if c.facts.Cgroup.Path != "" {
+		step := parent("make cgroup "+c.facts.Cgroup.Path+limits(c.spec.Linux.Resources), "the budget holds before the first instruction; config.json linux.resources", c.acts.MakeCgroup)
+		step.Undo = c.acts.RemoveCgroup
+		steps = append(steps, step)
+	}
+	if c.facts.Cgroup.Born {
+		c.cgroup = c.slots.Take()
+		steps = append(steps, parent("open the cgroup", "clone3(2), CLONE_INTO_CGROUP", func(r *launch.Run) error { return c.acts.OpenCgroup(r, c.cgroup) }))
+	}
+	steps = append(steps, c.openJoinFiles()...)
+	for _, j := range join {
+		steps = append(steps, j.open())
+	}
+	if c.root != nil {
+		steps = append(steps, c.root.Prepare()...)
+	}
+	if c.socket != 0 {
+		steps = append(steps, parent("connect to the console socket", "the terminal's master will be sent there", func(r *launch.Run) error { return c.acts.ConsoleSocket(r, c.socket) }))
+	}
+	return append(steps, parent("listen on the start gate", "a socket in the state directory; unlike a FIFO it carries the error of execve back to start",
+		func(r *launch.Run) error { return c.acts.Listen(r, c.gate) }))
+}
+
+// limits says in a few words what the budget is.
+func limits(r *specs.LinuxResources) string {
+	if r == nil {
+		return ""
+	}
+	var list []string
+	if m := r.Memory; m != nil && m.Limit != nil && *m.Limit > 0 {
+		list = append(list, fmt.Sprintf("memory %d MiB", *m.Limit>>20))
+	}
+	if p := r.Pids; p != nil && p.Limit != nil && *p.Limit > 0 {
+		list = append(list, fmt.Sprintf("%d processes", *p.Limit))
+	}
+	if u := r.CPU; u != nil && u.Quota != nil && u.Period != nil && *u.Quota > 0 && *u.Period > 0 {
+		list = append(list, fmt.Sprintf("%.2g CPUs", float64(*u.Quota)/float64(*u.Period)))
+	}
+	if len(list) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(list, ", ") + ")"
+}
+
+// born is the clone3 and what only the host can do for the new process.
+func (c *compiler) born() []launch.Step {
+	var flags uint64
+	var names []string
+	for _, n := range c.spec.Linux.Namespaces {
+		if n.Path == "" && !c.later(n.Type) {
+			flags |= uint64(flag(n.Type))
+			names = append(names, string(n.Type))
+		}
+	}
+	clone := launch.Step{
+		Name: "clone3 " + strings.Join(names, " "), Because: "config.json linux.namespaces; all at once, so nothing is ever half inside",
+		Clone: &launch.Clone{Flags: flags, Cgroup: c.cgroup},
+	}
+	steps := []launch.Step{clone}
+	steps = append(steps, c.joinCgroup()...)
+	if spec.New(c.spec, specs.UserNamespace) {
+		steps = append(steps, c.mapIDs())
+	}
+	return append(steps, c.oomScore()...)
+}
+
+// later tells which namespaces cannot come with the clone: a time namespace whose clocks are to be set, and a cgroup namespace
+// of a child that is not born in its group, because the namespace is rooted where its first member is at that moment.
+func (c *compiler) later(kind specs.LinuxNamespaceType) bool {
+	return kind == specs.TimeNamespace && len(c.spec.Linux.TimeOffsets) > 0 ||
+		kind == specs.CgroupNamespace && c.facts.Cgroup.Path != "" && !c.facts.Cgroup.Born
+}
+
+// fillAndEnter is the root file system: made, shown to the hooks, entered.
+func (c *compiler) fillAndEnter() error {
+	if c.root != nil {
+		c.add(c.root.Fill()...)
+	}
+	if h := c.spec.Hooks; h != nil {
+		if n := len(h.Prestart) + len(h.CreateRuntime); n > 0 { //nolint:staticcheck // Docker uses prestart
+			c.add(parent(fmt.Sprintf("run %d prestart and createRuntime hooks", n), "runtime-spec config.md, hooks: the namespaces are there, pivot_root has not happened", c.acts.RuntimeHooks))
+		}
+		if n := len(h.CreateContainer); n > 0 {
+			c.add(parent(fmt.Sprintf("run %d createContainer hooks", n), "runtime-spec config.md, hooks: in the container's namespaces, before pivot_root", c.acts.InsideHooks))
+		}
+	}
+	if c.root == nil {
+		c.add(enter.New(enter.Config{Root: c.spec.Root.Path}, &c.slots).Chroot()...)
+		return nil
+	}
+	steps, err := c.root.Pivot()
+	c.add(steps...)
+	return err
+}
+
+// ready lists what is left to do before create returns.
+func (c *compiler) ready() []launch.Step {
+	steps := c.schedule()
+	if c.socket != 0 {
+		steps = append(steps, enter.SendMaster(c.root.ConsoleSlots, *c.root.Console))
+	} else {
+		steps = append(steps, c.ownStreams()...)
+	}
+	steps = append(steps, c.chdir(), c.findProgram())
+	return append(steps, c.limits()...)
+}
+
+// keepOnly closes whatever the runtime had open: a created container may wait for days, and must not hold its callers' pipes
+// and locks meanwhile. The gate moves to the first free descriptor behind the program's.
+func (c *compiler) keepOnly() launch.Step {
+	first := 3 + c.req.PreserveFDs
+	code := []launch.Instr{}
+	if c.label != 0 {
+		code = append(code, launch.Call(unix.SYS_FCNTL, c.label, launch.Int(unix.F_DUPFD_CLOEXEC), launch.Int(first+2)).Into(c.label))
+	}
+	code = append(code, launch.Call(unix.SYS_DUP3, c.gate, launch.Int(first), launch.Int(unix.O_CLOEXEC)).Or(unix.EINVAL))
+	rest := first + 1
+	if c.label != 0 {
+		code = append(code, launch.Call(unix.SYS_DUP3, c.label, launch.Int(first+1), launch.Int(unix.O_CLOEXEC)))
+		rest++
+	}
+	code = append(code, launch.Call(unix.SYS_CLOSE_RANGE, launch.Int(rest), launch.Int(^uint32(0)), launch.Int(0)))
+	return child(fmt.Sprintf("close all descriptors but 0 to %d and the gate", first-1), "nothing of the host stays open (CVE-2024-21626)", code...)
+}
+
+// waitForStart blocks until start connects; from then on failures are reported to it.
+func (c *compiler) waitForStart() launch.Step {
+	//ex:begin oci.start-gate
+	gate := launch.Int(3 + c.req.PreserveFDs)
+	code := []launch.Instr{
+		launch.Call(unix.SYS_ACCEPT4, gate, launch.Int(0), launch.Int(0), launch.Int(unix.SOCK_CLOEXEC)).Into(c.conn).At("again").On(unix.EINTR, "again"),
+		launch.ReportTo(c.conn),
+		launch.Call(unix.SYS_CLOSE, gate),
+	}
+	return child("accept on the start gate", "runtime-spec runtime.md: the user's program waits for start", code...)
+	//ex:stub
+	// return parent("exercise oci.start-gate", "it is not started", func(*launch.Run) error { return todo.Exercise("oci.start-gate") })
+	//ex:end oci.start-gate
+}

@@ -1,0 +1,143 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
+)
+
+// joinedNamespace is a namespace that config.json gives a path for.
+type joinedNamespace struct {
+	specs.LinuxNamespace
+	slot launch.Slot
+}
+
+// joined lists them: the user namespace first, because it decides whether the others may be joined, the mount namespace last,
+// because it takes the paths of the others away.
+func (c *compiler) joined() []joinedNamespace {
+	var first, middle, last []joinedNamespace
+	for _, n := range c.spec.Linux.Namespaces {
+		switch {
+		case n.Path == "":
+		case n.Type == specs.UserNamespace:
+			first = append(first, joinedNamespace{n, c.slots.Take()})
+		case n.Type == specs.MountNamespace:
+			last = append(last, joinedNamespace{n, c.slots.Take()})
+		default:
+			middle = append(middle, joinedNamespace{n, c.slots.Take()})
+		}
+	}
+	return append(append(first, middle...), last...)
+}
+
+// open opens the namespace and makes sure that it is of its kind. A pid namespace is joined at once, by the thread that will
+// clone: only children are born into it (pid_namespaces(7)).
+func (j joinedNamespace) open() launch.Step {
+	name, because := fmt.Sprintf("open %s namespace %s", j.Type, j.Path), "its kind is verified: the path could name anything"
+	if j.Type == specs.PIDNamespace {
+		name, because = "join pid namespace "+j.Path, "setns(2): a pid namespace takes the children of the thread that joined it"
+	}
+	return parent(name, because, func(r *launch.Run) error {
+		f, err := openNamespace(j.Path, flag(j.Type))
+		if err != nil {
+			return err
+		}
+		if j.Type != specs.PIDNamespace {
+			r.Hold(j.slot, f)
+			return nil
+		}
+		defer f.Close()
+		r.Taint()
+		return unix.Setns(int(f.Fd()), unix.CLONE_NEWPID)
+	})
+}
+
+func openNamespace(path string, kind uintptr) (*os.File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	got, err := unix.IoctlRetInt(int(f.Fd()), unix.NS_GET_NSTYPE)
+	if err == nil && uintptr(got) != kind {
+		err = errors.New("it is a namespace of another kind")
+	} else if errors.Is(err, unix.ENOTTY) {
+		err = errors.New("it is no namespace")
+	}
+	if err != nil {
+		_ = f.Close() // the first error is the cause
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return f, nil
+}
+
+// members lists what makes the child a member of its namespaces, and root in them.
+func (c *compiler) members(join []joinedNamespace) []launch.Step {
+	var steps []launch.Step
+	for _, j := range join {
+		if j.Type != specs.PIDNamespace {
+			steps = append(steps, launch.Setns(j.slot, flag(j.Type), fmt.Sprintf("%s namespace %s", j.Type, j.Path)))
+			if j.Type == specs.UserNamespace {
+				steps = append(steps, launch.BecomeRoot())
+			}
+		}
+	}
+	for _, n := range c.spec.Linux.Namespaces {
+		if n.Type == specs.UserNamespace && n.Path == "" {
+			steps = append(steps, launch.BecomeRoot())
+		}
+	}
+	steps = append(steps, newSession(), notDumpable())
+	if !c.req.NoNewKeyring {
+		steps = append(steps, keyring(c.req.ID))
+	}
+	if len(c.spec.Linux.TimeOffsets) > 0 {
+		steps = append(steps, c.timeOffsets())
+	}
+	return steps
+}
+
+func newSession() launch.Step {
+	return child("lead a new session", "setsid(2): signals of the caller's terminal are not for the container", launch.Call(unix.SYS_SETSID).Or(unix.EPERM))
+}
+
+func notDumpable() launch.Step {
+	return child("become undumpable", "prctl(2) PR_SET_DUMPABLE: processes inside cannot trace or inspect us while host files are open (CVE-2016-9962)",
+		launch.Call(unix.SYS_PRCTL, launch.Int(unix.PR_SET_DUMPABLE), launch.Int(0), launch.Int(0), launch.Int(0), launch.Int(0)))
+}
+
+func keyring(id string) launch.Step {
+	return child("join a new session keyring", "keyctl(2): keys of the caller's session are not for the container",
+		launch.Call(unix.SYS_KEYCTL, launch.Int(unix.KEYCTL_JOIN_SESSION_KEYRING), launch.Str("_ses."+id)).Or(unix.ENOSYS))
+}
+
+// timeOffsets makes the time namespace in the child: its clocks can only be set while nobody lives in it (time_namespaces(7)).
+func (c *compiler) timeOffsets() launch.Step {
+	text := ""
+	for _, clock := range []string{"monotonic", "boottime"} {
+		if o, ok := c.spec.Linux.TimeOffsets[clock]; ok {
+			text += fmt.Sprintf("%s %d %d\n", clock, o.Secs, o.Nanosecs)
+		}
+	}
+	fd := c.slots.Take()
+	return child("make a time namespace with shifted clocks", "time_namespaces(7); config.json linux.timeOffsets",
+		launch.Call(unix.SYS_UNSHARE, launch.Int(unix.CLONE_NEWTIME)),
+		openProc("/proc/self/timens_offsets", unix.O_WRONLY, fd),
+		launch.Call(unix.SYS_WRITE, fd, launch.Str(text), launch.Int(len(text))),
+		launch.Call(unix.SYS_CLOSE, fd),
+		openProc("/proc/self/ns/time_for_children", unix.O_RDONLY, fd),
+		launch.Call(unix.SYS_SETNS, fd, launch.Int(unix.CLONE_NEWTIME)),
+		launch.Call(unix.SYS_CLOSE, fd))
+}
+
+// openProc opens a file of the host's procfs, while its name still leads there.
+func openProc(path string, mode uintptr, into launch.Slot) launch.Instr {
+	return launch.Call(unix.SYS_OPENAT, atCwd, launch.Str(path), launch.Int(mode|unix.O_CLOEXEC)).Into(into)
+}
+
+// atCwd is AT_FDCWD, -100, as a system call's argument.
+const atCwd = launch.Int(^uintptr(99))

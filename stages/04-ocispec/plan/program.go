@@ -1,0 +1,152 @@
+package plan
+
+import (
+	"encoding/binary"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
+)
+
+// FindProgram is the name of the step that looks for the program; its failure has words of its own.
+const FindProgram = "find the program"
+
+// chdir enters the working directory, makes it when it is missing, as runc does, and verifies that it lies below the root: a
+// path like /proc/self/fd/7 could lead to a directory of the host that somebody left open (CVE-2024-21626).
+func (c *compiler) chdir() launch.Step {
+	dir := path.Clean(c.proc.Cwd)
+	code := []launch.Instr{launch.Call(unix.SYS_CHDIR, launch.Str(dir)).On(unix.ENOENT, "make").Goto("there")}
+	for i, prefix := range prefixes(dir) {
+		mkdir := launch.Call(unix.SYS_MKDIRAT, atCwd, launch.Str(prefix), launch.Int(0o755)).Or(unix.EEXIST, unix.EROFS)
+		if i == 0 {
+			mkdir = mkdir.At("make")
+		}
+		code = append(code, mkdir)
+	}
+	if dir == "/" {
+		code = append(code, launch.Jump("").At("make"))
+	}
+	var slash [8]byte
+	slash[0] = '/'
+	var first [8]byte
+	first[0] = 0xff
+	where := launch.Buf(4096)
+	code = append(code,
+		launch.Call(unix.SYS_CHDIR, launch.Str(dir)),
+		launch.Call(unix.SYS_GETCWD, where, launch.Int(len(where.Data))).At("there"),
+		launch.Expect(where, 0, binary.NativeEndian.Uint64(first[:]), binary.NativeEndian.Uint64(slash[:]), syscall.ENOENT))
+	return child("chdir to "+dir, "config.json process.cwd; verified to be inside by getcwd(2) (CVE-2024-21626)", code...)
+}
+
+func prefixes(dir string) []string {
+	var list []string
+	for i := 1; i < len(dir); i++ {
+		if dir[i] == '/' {
+			list = append(list, dir[:i])
+		}
+	}
+	if dir == "/" {
+		return nil
+	}
+	return append(list, dir)
+}
+
+// environment is what the program gets; HOME is added as every runtime adds it.
+func (c *compiler) environment() []string {
+	env := c.proc.Env
+	if c.facts.Home != "" && !slices.ContainsFunc(env, func(e string) bool { return strings.HasPrefix(e, "HOME=") }) {
+		env = append(slices.Clip(env), "HOME="+c.facts.Home)
+	}
+	return env
+}
+
+// candidates are the paths that the program's name may stand for (execvp(3)).
+func (c *compiler) candidates() []string {
+	name, search := c.proc.Args[0], ""
+	for _, e := range c.proc.Env {
+		if value, ok := strings.CutPrefix(e, "PATH="); ok {
+			search = value
+		}
+	}
+	if strings.Contains(name, "/") {
+		return []string{name}
+	}
+	var list []string
+	for dir := range strings.SplitSeq(search, ":") {
+		if path.IsAbs(dir) { // a relative one would make the program depend on the working directory
+			list = append(list, path.Join(dir, name))
+		}
+	}
+	return list
+}
+
+// findProgram makes a missing program an error of create, long before execve would say so.
+func (c *compiler) findProgram() launch.Step {
+	var code []launch.Instr
+	list := c.candidates()
+	for _, p := range list {
+		look := launch.Call(unix.SYS_FACCESSAT, atCwd, launch.Str(p), launch.Int(unix.X_OK)).Goto(launch.Next)
+		if len(list) > 1 {
+			look = look.Or(unix.ENOENT, unix.ENOTDIR, unix.EACCES, unix.ELOOP)
+		}
+		code = append(code, look)
+	}
+	if len(list) != 1 { // none of them: say so
+		code = append(code, launch.Expect(launch.Buf(8), 0, 1, 1, syscall.ENOENT))
+	}
+	return child(FindProgram+" "+c.proc.Args[0], "a missing program is an error of create", code...)
+}
+
+// exec becomes the program.
+func (c *compiler) exec() launch.Step {
+	var code []launch.Instr
+	list := c.candidates()
+	argv, env := launch.Strs(c.proc.Args), launch.Strs(c.environment())
+	for i, p := range list {
+		call := launch.Call(unix.SYS_EXECVE, launch.Str(p), argv, env)
+		if i < len(list)-1 {
+			call = call.Or(unix.ENOENT, unix.ENOTDIR, unix.EACCES)
+		}
+		code = append(code, call)
+	}
+	if len(code) == 0 {
+		code = append(code, launch.Expect(launch.Buf(8), 0, 1, 1, syscall.ENOENT))
+	}
+	return child(fmt.Sprintf("execve %s", strings.Join(c.proc.Args, " ")), "execve(2); end of file on the gate says that it succeeded", code...)
+}
+
+// ownStreams gives the user the pipes and terminals that it was started with, so that /dev/stdout can be opened again. Files
+// and devices of others are left alone (CVE-2026-88265).
+func (c *compiler) ownStreams() []launch.Step {
+	if c.proc.User.UID == 0 && !c.mapped() {
+		return nil
+	}
+	var code []launch.Instr
+	for fd := range launch.Int(3) {
+		next := launch.Label(fmt.Sprint("after ", fd))
+		st := launch.Buf(256)
+		code = append(code,
+			launch.Call(unix.SYS_STATX, fd, launch.Str(""), launch.Int(unix.AT_EMPTY_PATH), launch.Int(unix.STATX_BASIC_STATS), st).On(unix.EBADF, next),
+			launch.Expect(st, 24, modeWord(unix.S_IFMT), modeWord(unix.S_IFIFO), syscall.ENXIO).On(syscall.ENXIO, next),
+			launch.Call(unix.SYS_FCHOWN, fd, launch.Int(c.proc.User.UID), launch.Int(^uint32(0))).Or(unix.EPERM, unix.EINVAL, unix.EROFS),
+			launch.Jump("").At(next))
+	}
+	return []launch.Step{child(fmt.Sprintf("give the standard streams to user %d", c.proc.User.UID), "so that /dev/stdout can be opened again; pipes only", code...)}
+}
+
+// mapped tells whether ids inside are others than outside.
+func (c *compiler) mapped() bool {
+	return c.spec != nil && c.spec.Linux != nil && len(c.spec.Linux.UIDMappings) > 0
+}
+
+// modeWord is a file mode where struct statx has it in the word at offset 24: behind the group.
+func modeWord(mode uint16) uint64 {
+	var b [8]byte
+	binary.NativeEndian.PutUint16(b[4:], mode)
+	return binary.NativeEndian.Uint64(b[:])
+}

@@ -1,0 +1,139 @@
+package plan
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/slipway-engine/slipway/stages/03-rootfs/enter"
+	"github.com/slipway-engine/slipway/stages/04-ocispec/spec"
+)
+
+// rootConfig says what the root file system shall look like.
+func (c *compiler) rootConfig() (enter.Config, error) {
+	l := c.spec.Linux
+	config := enter.Config{
+		Root: path.Clean(c.spec.Root.Path), Readonly: c.spec.Root.Readonly, NoPivot: c.req.NoPivot,
+		Propagation: enter.Propagation(l.RootfsPropagation), ParentMount: c.facts.ParentMount,
+		MaskedPaths: l.MaskedPaths, ReadonlyPaths: l.ReadonlyPaths,
+		ParentOpens: c.mapped() && !c.facts.Rootless, BindDevices: spec.Has(c.spec, specs.UserNamespace),
+	}
+	if config.Propagation != 0 {
+		config.Propagation |= unix.MS_REC
+	}
+	for i, m := range c.spec.Mounts {
+		list, err := c.mounts(m)
+		if err != nil {
+			return config, fmt.Errorf("mounts[%d]: %w", i, err)
+		}
+		config.Mounts = append(config.Mounts, list...)
+	}
+	if !hostDev(c.spec.Mounts) {
+		config.Devices, config.Links = c.devices(), c.links()
+		if c.socket != 0 {
+			config.Console = &enter.Console{Socket: c.socket, UID: c.proc.User.UID}
+		}
+	}
+	if c.socket != 0 && config.Console == nil {
+		return config, fmt.Errorf("process.terminal: it needs a /dev of the container's own")
+	}
+	if box := c.proc.ConsoleSize; box != nil && config.Console != nil {
+		config.Console.Rows, config.Console.Columns = uint16(box.Height), uint16(box.Width)
+	}
+	return config, nil
+}
+
+// hostDev tells whether the container shows somebody else's /dev: nothing may be made in it then.
+func hostDev(list []specs.Mount) bool {
+	return slices.ContainsFunc(list, func(m specs.Mount) bool {
+		return path.Clean("/"+m.Destination) == "/dev" && enter.ParseOptions(m.Options).Bind()
+	})
+}
+
+// mounts translates one entry; a cgroup mount of v1 becomes several.
+func (c *compiler) mounts(m specs.Mount) ([]enter.Mount, error) {
+	o := enter.ParseOptions(m.Options)
+	target := path.Clean("/" + m.Destination)
+	switch {
+	case o.CopyUp:
+		return nil, fmt.Errorf("options: tmpcopyup is not supported yet")
+	case o.Bind():
+		return []enter.Mount{{Source: m.Source, Target: target, Options: o, SourceIsDir: !c.facts.Files[m.Source]}}, nil
+	case m.Type == "cgroup" || m.Type == "cgroup2":
+		return c.cgroupMounts(target, o), nil
+	case m.Type == "" && o.Flags&unix.MS_REMOUNT == 0:
+		return nil, fmt.Errorf("type: it is missing")
+	}
+	return []enter.Mount{{Source: m.Source, Target: target, Type: m.Type, Options: o}}, nil
+}
+
+// cgroupMounts shows the container its groups: the one tree of v2, or every hierarchy of v1 in a directory of its own, which
+// with a cgroup namespace is a mount of the hierarchy and without one a bind of the container's group.
+func (c *compiler) cgroupMounts(target string, o enter.Options) []enter.Mount {
+	if c.facts.Cgroup.V2 {
+		o.Data = ""
+		return []enter.Mount{{Source: "cgroup", Target: target, Type: "cgroup2", Options: o}}
+	}
+	base := o
+	base.Data = "mode=755"
+	list := []enter.Mount{{Source: "tmpfs", Target: target, Type: "tmpfs", Options: base}}
+	private := spec.New(c.spec, specs.CgroupNamespace)
+	for _, h := range c.facts.Cgroup.Mounted {
+		one := o
+		m := enter.Mount{Source: "cgroup", Target: path.Join(target, h.Name), Type: "cgroup", Options: one}
+		m.Data = h.Data
+		if !private {
+			m = enter.Mount{Source: h.Group, Target: m.Target, SourceIsDir: true, Options: one}
+			m.Flags |= unix.MS_BIND | unix.MS_REC
+			m.Data = ""
+		}
+		list = append(list, m)
+	}
+	return list
+}
+
+// devices are the default ones and those of config.json, which win.
+func (c *compiler) devices() []enter.Device {
+	var list []enter.Device
+	own := func(p string) bool {
+		return slices.ContainsFunc(c.spec.Linux.Devices, func(d specs.LinuxDevice) bool { return path.Clean(d.Path) == p })
+	}
+	for _, d := range enter.DefaultDevices() {
+		if !own(d.Path) {
+			list = append(list, d)
+		}
+	}
+	for _, d := range c.spec.Linux.Devices {
+		if path.Clean(d.Path) == "/dev/ptmx" { // the container has its own, in /dev/pts
+			continue
+		}
+		list = append(list, device(d))
+	}
+	return list
+}
+
+func device(d specs.LinuxDevice) enter.Device {
+	out := enter.Device{Path: path.Clean(d.Path), Major: uint32(d.Major), Minor: uint32(d.Minor), Mode: 0o666}
+	out.Type = map[string]uint32{"c": unix.S_IFCHR, "u": unix.S_IFCHR, "b": unix.S_IFBLK, "p": unix.S_IFIFO}[d.Type]
+	if d.FileMode != nil {
+		out.Mode = uint32(d.FileMode.Perm())
+	}
+	if d.UID != nil {
+		out.UID = *d.UID
+	}
+	if d.GID != nil {
+		out.GID = *d.GID
+	}
+	return out
+}
+
+// links are the default ones, and short names of cgroup hierarchies that several controllers share.
+func (c *compiler) links() []enter.Link {
+	return slices.DeleteFunc(enter.DefaultLinks(), func(l enter.Link) bool {
+		return slices.ContainsFunc(c.spec.Mounts, func(m specs.Mount) bool { return path.Clean("/"+m.Destination) == strings.TrimSpace(l.Path) })
+	})
+}

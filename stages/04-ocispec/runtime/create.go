@@ -1,0 +1,335 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
+	"github.com/slipway-engine/slipway/stages/02-cgroups/cgroup"
+	"github.com/slipway-engine/slipway/stages/04-ocispec/devices"
+	"github.com/slipway-engine/slipway/stages/04-ocispec/hooks"
+	"github.com/slipway-engine/slipway/stages/04-ocispec/lifecycle"
+	"github.com/slipway-engine/slipway/stages/04-ocispec/plan"
+	"github.com/slipway-engine/slipway/stages/04-ocispec/spec"
+	"github.com/slipway-engine/slipway/stages/04-ocispec/state"
+)
+
+// CreateOptions are what create and run are asked for.
+type CreateOptions struct {
+	ID, Bundle   string
+	Terminal     Terminal // where the terminal's master goes; nil: nowhere
+	PIDFile      string
+	PIDFDSocket  string
+	PreserveFDs  int
+	NoPivot      bool
+	NoNewKeyring bool
+	Watch        launch.Options // trace, step
+}
+
+// Terminal gives a connected unix socket to which the container's terminal is sent.
+type Terminal func() (*os.File, error)
+
+// creation is a container that is being made.
+type creation struct {
+	*Container
+	opts  CreateOptions
+	spec  *specs.Spec
+	group *cgroup.Group
+	proc  *launch.Process
+	late  map[int]string
+}
+
+// Create makes a container up to its start gate. When it fails, nothing is left of it.
+func (rt *Runtime) Create(ctx context.Context, opts CreateOptions) (proc *launch.Process, err error) {
+	s, err := rt.load(opts.Bundle)
+	if err != nil {
+		return nil, err
+	}
+	if s.Process.Terminal && opts.Terminal == nil {
+		return nil, errors.New("cannot allocate tty if the runtime will detach without setting console socket")
+	}
+	if !s.Process.Terminal && opts.Terminal != nil {
+		return nil, errors.New("cannot use console socket if process.terminal is false")
+	}
+	listenFDs(&opts, s)
+	facts, group, err := Facts(s, opts.ID)
+	if err != nil {
+		return nil, err
+	}
+	c, err := rt.reserve(opts, s, group)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.dir.Remove())
+		}
+		err = errors.Join(err, c.Close())
+	}()
+	if err := c.launch(ctx, facts); err != nil {
+		return nil, err
+	}
+	return c.proc, c.announce()
+}
+
+// load reads the bundle and makes sure that there is a root file system.
+func (rt *Runtime) load(bundle string) (*specs.Spec, error) {
+	s, warnings, err := spec.Load(bundle)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range warnings {
+		rt.Warn(w)
+	}
+	st, err := os.Stat(s.Root.Path)
+	if err != nil {
+		return nil, fmt.Errorf("invalid rootfs: %w", err)
+	}
+	if !st.IsDir() {
+		return nil, fmt.Errorf("invalid rootfs: %s is not a directory", s.Root.Path)
+	}
+	if s.Root.Path, err = filepath.EvalSymlinks(s.Root.Path); err != nil {
+		return nil, fmt.Errorf("invalid rootfs: %w", err)
+	}
+	return s, nil
+}
+
+// reserve takes the id and records what is needed to clear up, should we die before the end.
+func (rt *Runtime) reserve(opts CreateOptions, s *specs.Spec, group *cgroup.Group) (*creation, error) {
+	dir, err := rt.Root.Reserve(opts.ID)
+	if err != nil {
+		return nil, err
+	}
+	record := &state.Record{
+		ID: opts.ID, Version: s.Version, Bundle: opts.Bundle, Rootfs: s.Root.Path, Created: time.Now().UTC(),
+		Owner: uint32(os.Getuid()), Annotations: s.Annotations, Hooks: s.Hooks, PIDNS: spec.New(s, specs.PIDNamespace),
+	}
+	if group != nil {
+		record.Cgroup = group.Path()
+	}
+	c := &creation{Container: &Container{record, dir, rt}, opts: opts, spec: s, group: group}
+	if err := errors.Join(dir.Lock(), dir.Put(record), dir.PutConfig(s)); err != nil {
+		return nil, errors.Join(err, dir.Remove(), dir.Close())
+	}
+	return c, nil
+}
+
+// launch compiles and performs the plan.
+func (c *creation) launch(ctx context.Context, facts plan.Facts) error {
+	p, err := plan.Compile(c.spec, facts, c.request(), c.acts(ctx))
+	if err != nil {
+		return err
+	}
+	for _, w := range p.Warnings {
+		c.rt.Warn(w)
+	}
+	c.late = p.Late()
+	c.proc, err = launch.Start(ctx, p.Plan, c.opts.Watch)
+	return startError(c.spec.Process.Args[0], err)
+}
+
+func (c *creation) request() plan.Request {
+	return plan.Request{
+		ID: c.ID, ConsoleSocket: c.opts.Terminal != nil, PreserveFDs: c.opts.PreserveFDs,
+		NoPivot: c.opts.NoPivot, NoNewKeyring: c.opts.NoNewKeyring,
+	}
+}
+
+// startError words a failed launch as runc does: dockerd and containerd look for these words.
+func startError(program string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if step, ok := errors.AsType[*launch.StepError](err); ok {
+		return fmt.Errorf("unable to start container process: %w", programError(program, step.Step, err))
+	}
+	return err
+}
+
+// programError turns the failure to find or to execute the program into the words of Go's os/exec, which runc shows.
+func programError(program, step string, err error) error {
+	if !strings.HasPrefix(step, plan.FindProgram) && !strings.HasPrefix(step, "execve ") {
+		return err
+	}
+	cause := errors.Unwrap(err)
+	if e, ok := errors.AsType[*launch.StepError](err); ok {
+		cause = e.Err
+	}
+	switch {
+	case errors.Is(cause, unix.ENOENT) && !strings.Contains(program, "/"):
+		return fmt.Errorf("exec: %q: executable file not found in $PATH%w", program, hidden{cause})
+	case errors.Is(cause, unix.ENOENT):
+		return fmt.Errorf("exec: %q: stat %s: %w", program, program, cause)
+	}
+	return fmt.Errorf("exec: %q: %w", program, cause)
+}
+
+// hidden keeps a cause for errors.Is without showing it.
+type hidden struct{ error }
+
+func (hidden) Error() string   { return "" }
+func (h hidden) Unwrap() error { return h.error }
+
+// acts are the parent's steps.
+func (c *creation) acts(ctx context.Context) plan.Acts {
+	return plan.Acts{
+		MakeCgroup: func(*launch.Run) error {
+			if err := c.group.Create(); err != nil {
+				return err
+			}
+			if err := c.group.Set(devices.Allow(c.spec.Linux.Resources)); err != nil {
+				return errors.Join(err, c.group.Remove(context.WithoutCancel(ctx)))
+			}
+			return nil
+		},
+		RemoveCgroup:  func(*launch.Run) error { return c.group.Remove(context.WithoutCancel(ctx)) },
+		OpenCgroup:    func(r *launch.Run, s launch.Slot) error { return holdCgroup(r, c.group, s) },
+		JoinFiles:     func(r *launch.Run, s []launch.Slot) error { return holdJoinFiles(r, c.group, s) },
+		ConsoleSocket: func(r *launch.Run, s launch.Slot) error { return holdTerminal(r, c.opts.Terminal, s) },
+		Listen:        c.listen,
+		RuntimeHooks: func(r *launch.Run) error {
+			st := c.ociState(lifecycle.Creating, r.PID())
+			if err := hooks.Run(ctx, "prestart", c.spec.Hooks.Prestart, st); err != nil { //nolint:staticcheck // Docker uses prestart
+				return err
+			}
+			return hooks.Run(ctx, "createRuntime", c.spec.Hooks.CreateRuntime, st)
+		},
+		InsideHooks: func(r *launch.Run) error {
+			return c.hooksInside(ctx, "createContainer", c.spec.Hooks.CreateContainer, c.ociState(lifecycle.Creating, r.PID()))
+		},
+		Record: func(r *launch.Run) error {
+			var err error
+			if c.Process, err = state.Identify(r.PID()); err != nil {
+				return err
+			}
+			c.Late = c.late
+			return c.dir.Put(c.Record)
+		},
+	}
+}
+
+func holdCgroup(r *launch.Run, g *cgroup.Group, s launch.Slot) error {
+	f, err := g.File()
+	if err != nil {
+		return err
+	}
+	r.Hold(s, f)
+	return nil
+}
+
+func holdJoinFiles(r *launch.Run, g *cgroup.Group, slots []launch.Slot) error {
+	files, err := g.JoinFiles()
+	if err != nil {
+		return err
+	}
+	if len(files) != len(slots) {
+		for _, f := range files {
+			_ = f.Close() // the mismatch is the error
+		}
+		return fmt.Errorf("%d hierarchies now, %d when the plan was made", len(files), len(slots))
+	}
+	for i, f := range files {
+		r.Hold(slots[i], f)
+	}
+	return nil
+}
+
+func holdTerminal(r *launch.Run, t Terminal, s launch.Slot) error {
+	f, err := t()
+	if err != nil {
+		return err
+	}
+	r.Hold(s, f)
+	return nil
+}
+
+// listen opens the start gate: it is there before anything can go wrong behind it.
+func (c *creation) listen(r *launch.Run, s launch.Slot) error {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	f := os.NewFile(uintptr(fd), state.GateName)
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: c.dir.GatePath()}); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := unix.Listen(fd, 1); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	r.Hold(s, f)
+	return nil
+}
+
+// announce tells the caller which process it is. If that fails, the container goes again.
+func (c *creation) announce() error {
+	err := WritePIDFile(c.opts.PIDFile, c.proc.PID())
+	if err == nil && c.opts.PIDFDSocket != "" {
+		err = sendPIDFD(c.opts.PIDFDSocket, c.proc.PIDFD())
+	}
+	if err == nil {
+		return nil
+	}
+	_ = c.proc.Signal(unix.SIGKILL) // it may be gone already
+	_, waitErr := c.proc.Wait()
+	if c.group != nil {
+		waitErr = errors.Join(waitErr, c.group.Remove(context.Background()))
+	}
+	return errors.Join(err, waitErr)
+}
+
+// WritePIDFile writes a process id so that a reader finds all of it or nothing.
+func WritePIDFile(name string, pid int) error {
+	if name == "" {
+		return nil
+	}
+	temp := filepath.Join(filepath.Dir(name), "."+filepath.Base(name))
+	if err := os.WriteFile(temp, []byte(strconv.Itoa(pid)), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(temp, name)
+}
+
+// ConsoleSocket connects to the socket that a shim listens on.
+func ConsoleSocket(path string) Terminal {
+	return func() (*os.File, error) {
+		conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
+		if err != nil {
+			return nil, fmt.Errorf("console socket: %w", err)
+		}
+		defer conn.Close()
+		f, err := conn.File()
+		if err != nil {
+			return nil, err
+		}
+		return f, unix.SetNonblock(int(f.Fd()), false) // the child cannot wait for a poller
+	}
+}
+
+func sendPIDFD(path string, pidfd *os.File) error {
+	socket, err := ConsoleSocket(path)()
+	if err != nil {
+		return err
+	}
+	defer socket.Close()
+	return unix.Sendmsg(int(socket.Fd()), []byte("pidfd"), unix.UnixRights(int(pidfd.Fd())), nil, 0)
+}
+
+// listenFDs passes on the sockets of systemd's activation (sd_listen_fds(3)).
+func listenFDs(opts *CreateOptions, s *specs.Spec) {
+	n, err := strconv.Atoi(os.Getenv("LISTEN_FDS"))
+	if err != nil || n <= 0 || os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) && os.Getenv("LISTEN_PID") != "" {
+		return
+	}
+	opts.PreserveFDs += n
+	s.Process.Env = append(s.Process.Env, "LISTEN_FDS="+strconv.Itoa(n), "LISTEN_PID=1")
+}

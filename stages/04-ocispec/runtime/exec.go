@@ -1,0 +1,136 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
+	"github.com/slipway-engine/slipway/stages/02-cgroups/cgroup"
+	"github.com/slipway-engine/slipway/stages/04-ocispec/lifecycle"
+	"github.com/slipway-engine/slipway/stages/04-ocispec/plan"
+	"github.com/slipway-engine/slipway/stages/04-ocispec/spec"
+)
+
+// ExecOptions are what exec is asked for.
+type ExecOptions struct {
+	ID           string
+	Process      func(container *specs.Process) (*specs.Process, error) // the process, made from the container's own
+	Terminal     Terminal
+	PIDFile      string
+	PIDFDSocket  string
+	PreserveFDs  int
+	IgnorePaused bool
+	Cgroup       string // below the container's own
+	Watch        launch.Options
+}
+
+// Exec starts one more process in a container; the caller waits for it.
+func (rt *Runtime) Exec(ctx context.Context, opts ExecOptions) (*launch.Process, error) {
+	c, err := rt.Find(opts.ID)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	status, err := c.Status()
+	if err != nil {
+		return nil, err
+	}
+	if err := lifecycle.Check(lifecycle.Exec, status); err != nil && !(opts.IgnorePaused && status == lifecycle.Paused) {
+		return nil, err
+	}
+	s, err := c.dir.Config()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.replaceProcess(s, opts); err != nil {
+		return nil, err
+	}
+	p, err := c.compileExec(s, opts)
+	if err != nil {
+		return nil, err
+	}
+	proc, err := launch.Start(ctx, p.Plan, opts.Watch)
+	if err != nil {
+		return nil, fmt.Errorf("exec failed: %w", startError(s.Process.Args[0], err))
+	}
+	if err := WritePIDFile(opts.PIDFile, proc.PID()); err != nil {
+		return nil, err
+	}
+	if opts.PIDFDSocket != "" {
+		return proc, sendPIDFD(opts.PIDFDSocket, proc.PIDFD())
+	}
+	return proc, nil
+}
+
+// replaceProcess puts the new process in the place of the container's own and checks it in the same way.
+func (c *Container) replaceProcess(s *specs.Spec, opts ExecOptions) error {
+	p, err := opts.Process(s.Process)
+	if err != nil {
+		return err
+	}
+	if p.Capabilities == nil {
+		p.Capabilities = s.Process.Capabilities
+	}
+	s.Process = p
+	warnings, err := spec.Process(p)
+	for _, w := range warnings {
+		c.rt.Warn(w)
+	}
+	switch {
+	case err != nil:
+		return err
+	case p.Terminal && opts.Terminal == nil:
+		return errors.New("cannot allocate tty if the runtime will detach without setting console socket")
+	case !p.Terminal && opts.Terminal != nil:
+		return errors.New("cannot use console socket if the process has no terminal")
+	}
+	return nil
+}
+
+func (c *Container) compileExec(s *specs.Spec, opts ExecOptions) (*plan.Plan, error) {
+	facts, err := ownFacts()
+	if err != nil {
+		return nil, err
+	}
+	if facts.Join, err = differing(c.Process.PID); err != nil {
+		return nil, err
+	}
+	if slices.Contains(facts.Join, specs.UserNamespace) {
+		facts.Bounding, facts.Permitted = all(), all()
+	}
+	facts.Home = homeOf("/proc/"+strconv.Itoa(c.Process.PID)+"/root", s.Process.User.UID)
+	var group *cgroup.Group
+	if c.Cgroup != "" {
+		if group, err = c.group(); err != nil {
+			return nil, err
+		}
+		if opts.Cgroup != "" {
+			if group, err = group.Layout().Group(c.Cgroup + "/" + opts.Cgroup); err != nil {
+				return nil, err
+			}
+		}
+		if facts.Cgroup, err = cgroupFacts(group, nil); err != nil {
+			return nil, err
+		}
+	}
+	p, err := plan.CompileExec(s, facts, plan.Request{ID: c.ID, ConsoleSocket: opts.Terminal != nil, PreserveFDs: opts.PreserveFDs}, plan.Acts{
+		OpenTarget: func(r *launch.Run, slot launch.Slot) error {
+			return holdTarget(r, c.Process, slot, slices.Contains(facts.Join, specs.PIDNamespace))
+		},
+		OpenCgroup:    func(r *launch.Run, slot launch.Slot) error { return holdCgroup(r, group, slot) },
+		JoinFiles:     func(r *launch.Run, slots []launch.Slot) error { return holdJoinFiles(r, group, slots) },
+		ConsoleSocket: func(r *launch.Run, slot launch.Slot) error { return holdTerminal(r, opts.Terminal, slot) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range p.Warnings {
+		c.rt.Warn(w)
+	}
+	return p, nil
+}

@@ -1,0 +1,183 @@
+package runtime
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	goruntime "runtime"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/slipway-engine/slipway/stages/01-namespaces/launch/inherited"
+	"github.com/slipway-engine/slipway/stages/02-cgroups/cgroup"
+	"github.com/slipway-engine/slipway/stages/03-rootfs/enter"
+	"github.com/slipway-engine/slipway/stages/04-ocispec/caps"
+	"github.com/slipway-engine/slipway/stages/04-ocispec/plan"
+	"github.com/slipway-engine/slipway/stages/04-ocispec/seccomp"
+	"github.com/slipway-engine/slipway/stages/04-ocispec/spec"
+)
+
+// ownFacts are those about this process and machine.
+func ownFacts() (plan.Facts, error) {
+	f := plan.Facts{Rootless: os.Geteuid() != 0, NoFile: [2]uint64{inherited.Nofile.Cur, inherited.Nofile.Max}}
+	var err error
+	if f.Arch, err = seccomp.Native(goruntime.GOARCH); err != nil {
+		return f, err
+	}
+	head, data := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, [2]unix.CapUserData{}
+	if err := unix.Capget(&head, &data[0]); err != nil {
+		return f, fmt.Errorf("capget: %w", err)
+	}
+	f.Permitted = caps.Mask(data[0].Permitted) | caps.Mask(data[1].Permitted)<<32
+	for n := range caps.Names() {
+		if has, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(n), 0, 0, 0); err == nil && has == 1 {
+			f.Bounding |= 1 << n
+		}
+	}
+	if enabled, err := os.ReadFile("/sys/module/apparmor/parameters/enabled"); err == nil {
+		f.AppArmor = strings.HasPrefix(string(enabled), "Y")
+	}
+	return f, nil
+}
+
+// Facts gathers what the plan of a configuration depends on. Nothing is made or changed.
+func Facts(s *specs.Spec, id string) (plan.Facts, *cgroup.Group, error) {
+	f, err := ownFacts()
+	if err != nil {
+		return f, nil, err
+	}
+	if spec.New(s, specs.UserNamespace) { // inside it the child has everything that the kernel knows
+		f.Bounding, f.Permitted = all(), all()
+	}
+	if s.Process.ApparmorProfile != "" && !f.AppArmor {
+		return f, nil, fmt.Errorf("process.apparmorProfile: AppArmor is not enabled on this machine")
+	}
+	f.Files = fileSources(s.Mounts)
+	f.Home = homeOf(s.Root.Path, s.Process.User.UID)
+	if enter.Propagation(s.Linux.RootfsPropagation)&unix.MS_SHARED != 0 {
+		if f.ParentMount, err = mountOf(s.Root.Path); err != nil {
+			return f, nil, err
+		}
+	}
+	group, err := groupFor(s, id)
+	if err != nil || group == nil {
+		return f, nil, err
+	}
+	f.Cgroup, err = cgroupFacts(group, s)
+	return f, group, err
+}
+
+// all is every capability that this package knows.
+func all() caps.Mask { return 1<<len(caps.Names()) - 1 }
+
+// fileSources notes which sources of binds are not directories: their mount points have to be files too.
+func fileSources(list []specs.Mount) map[string]bool {
+	files := map[string]bool{}
+	for _, m := range list {
+		if enter.ParseOptions(m.Options).Bind() {
+			if st, err := os.Stat(m.Source); err == nil && !st.IsDir() {
+				files[m.Source] = true
+			}
+		}
+	}
+	return files
+}
+
+// mountOf is the mount point that a path lies on: the longest of /proc/self/mountinfo that holds it.
+func mountOf(dir string) (string, error) {
+	dir, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return "", err
+	}
+	points, err := mountPoints()
+	if err != nil {
+		return "", err
+	}
+	best := "/"
+	for _, p := range points {
+		if (dir == p.point || strings.HasPrefix(dir, p.point+"/")) && len(p.point) >= len(best) {
+			best = p.point
+		}
+	}
+	return best, nil
+}
+
+// groupFor names the container's cgroup: config.json's path, counted from the mount points, or one below /slipway. An ordinary
+// user gets none.
+func groupFor(s *specs.Spec, id string) (*cgroup.Group, error) {
+	layout, err := cgroup.Detect()
+	if err != nil {
+		if os.Geteuid() != 0 {
+			return nil, nil
+		}
+		return nil, err
+	}
+	name := s.Linux.CgroupsPath
+	if name == "" {
+		name = path.Join("/slipway", id)
+	}
+	if os.Geteuid() != 0 {
+		return nil, nil
+	}
+	group, err := layout.Group(path.Join("/", name))
+	if err != nil {
+		return nil, fmt.Errorf("linux.cgroupsPath: %w", err)
+	}
+	return group, nil
+}
+
+func cgroupFacts(g *cgroup.Group, s *specs.Spec) (plan.CgroupFacts, error) {
+	f := plan.CgroupFacts{Path: g.Path(), V2: g.Layout().Mode() == cgroup.V2}
+	f.Born = f.V2
+	points, err := mountPoints()
+	if err != nil {
+		return f, err
+	}
+	shown := s != nil && slices.ContainsFunc(s.Mounts, func(m specs.Mount) bool { return m.Type == "cgroup" })
+	for _, p := range points {
+		if !f.V2 && (p.kind == "cgroup" || p.kind == "cgroup2") {
+			f.Files++
+		}
+		if shown && p.kind == "cgroup" {
+			f.Mounted = append(f.Mounted, plan.CgroupMount{Name: path.Base(p.point), Group: path.Join(p.point, g.Path()), Data: p.controllers()})
+		}
+	}
+	return f, nil
+}
+
+// mountPoint is a line of /proc/self/mountinfo (proc_pid_mountinfo(5)).
+type mountPoint struct{ point, kind, options string }
+
+func mountPoints() ([]mountPoint, error) {
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	var list []mountPoint
+	for line := range strings.Lines(string(text)) {
+		left, right, _ := strings.Cut(line, " - ")
+		a, b := strings.Fields(left), strings.Fields(right)
+		if len(a) > 4 && len(b) > 2 {
+			list = append(list, mountPoint{a[4], b[0], b[2]})
+		}
+	}
+	return list, nil
+}
+
+// controllers are the mount options that select a v1 hierarchy again.
+func (p mountPoint) controllers() string {
+	var list []string
+	for o := range strings.SplitSeq(p.options, ",") {
+		if o != "rw" && o != "ro" && o != "seclabel" && !strings.HasPrefix(o, "release_agent=") {
+			list = append(list, o)
+		}
+	}
+	if slices.ContainsFunc(list, func(o string) bool { return strings.HasPrefix(o, "name=") }) {
+		list = append([]string{"none"}, list...)
+	}
+	return strings.Join(list, ",")
+}

@@ -1,0 +1,126 @@
+// Package runtime carries out what a container runtime is asked for: create, start, state, kill, delete and the rest of runc's
+// verbs. Each verb is a file. What a container is made of is decided in package plan; what its status is, in package lifecycle.
+//
+// Reading order: runtime.go, create.go, start.go.
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/slipway-engine/slipway/stages/02-cgroups/cgroup"
+	"github.com/slipway-engine/slipway/stages/04-ocispec/lifecycle"
+	"github.com/slipway-engine/slipway/stages/04-ocispec/state"
+)
+
+// Runtime is where containers are recorded and how warnings are told.
+type Runtime struct {
+	Root *state.Root
+	Warn func(string) // never nil
+}
+
+// Container is one that exists: its directory and its record.
+type Container struct {
+	*state.Record
+	dir *state.Dir
+	rt  *Runtime
+}
+
+// Find opens a container; state.ErrNotExist when there is none.
+func (rt *Runtime) Find(id string) (*Container, error) {
+	dir, err := rt.Root.Find(id)
+	if err != nil {
+		return nil, err
+	}
+	record, err := dir.Get()
+	if err != nil {
+		return nil, errors.Join(err, dir.Close())
+	}
+	return &Container{record, dir, rt}, nil
+}
+
+// Close releases the container's directory and its lock.
+func (c *Container) Close() error { return c.dir.Close() }
+
+// Status asks the kernel how the container is.
+func (c *Container) Status() (lifecycle.Status, error) {
+	f := lifecycle.Facts{Recorded: c.Process != nil}
+	if f.Recorded {
+		f.Alive, f.Gate = c.Process.Alive(), c.dir.HasGate()
+	}
+	if f.Alive && c.Cgroup != "" {
+		group, err := c.group()
+		if err != nil {
+			return "", err
+		}
+		f.Frozen, err = group.Frozen()
+		var none *cgroup.NoControllerError
+		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.As(err, &none) {
+			return "", err
+		}
+	}
+	return lifecycle.StatusOf(f), nil
+}
+
+// begin locks the container and makes sure that an operation may begin.
+func (c *Container) begin(op lifecycle.Op) error {
+	if err := c.dir.Lock(); err != nil {
+		return fmt.Errorf("lock container %s: %w", c.ID, err)
+	}
+	record, err := c.dir.Get() // it may have changed while we waited
+	if err != nil {
+		return err
+	}
+	c.Record = record
+	status, err := c.Status()
+	if err != nil {
+		return err
+	}
+	return lifecycle.Check(op, status)
+}
+
+// with finds a container and runs an operation on it under its lock.
+func (rt *Runtime) with(id string, op lifecycle.Op, do func(*Container) error) error {
+	c, err := rt.Find(id)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := c.begin(op); err != nil {
+		return err
+	}
+	return do(c)
+}
+
+// group is the container's cgroup.
+func (c *Container) group() (*cgroup.Group, error) {
+	layout, err := cgroup.Detect()
+	if err != nil {
+		return nil, err
+	}
+	return layout.Group(c.Cgroup)
+}
+
+// Pause freezes every process of the container.
+func (rt *Runtime) Pause(ctx context.Context, id string) error {
+	return rt.with(id, lifecycle.Pause, func(c *Container) error {
+		group, err := c.group()
+		if err != nil {
+			return err
+		}
+		return group.Freeze(ctx)
+	})
+}
+
+// Resume lets them go on.
+func (rt *Runtime) Resume(ctx context.Context, id string) error {
+	return rt.with(id, lifecycle.Resume, func(c *Container) error {
+		group, err := c.group()
+		if err != nil {
+			return err
+		}
+		return group.Thaw(ctx)
+	})
+}

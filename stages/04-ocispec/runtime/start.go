@@ -1,0 +1,88 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
+	"github.com/slipway-engine/slipway/stages/04-ocispec/hooks"
+	"github.com/slipway-engine/slipway/stages/04-ocispec/lifecycle"
+	"github.com/slipway-engine/slipway/stages/04-ocispec/state"
+)
+
+// Start opens the gate: the created container becomes its program. The error is that of execve, when it fails.
+func (rt *Runtime) Start(ctx context.Context, id string) error {
+	return rt.with(id, lifecycle.Start, func(c *Container) error { return c.start(ctx) })
+}
+
+func (c *Container) start(ctx context.Context) error {
+	st := c.ociState(lifecycle.Created, c.Process.PID)
+	if c.Hooks != nil {
+		if err := c.hooksInside(ctx, "startContainer", c.Hooks.StartContainer, st); err != nil {
+			return err
+		}
+	}
+	if err := c.openGate(); err != nil {
+		return err
+	}
+	if c.Hooks == nil {
+		return nil
+	}
+	st.Status = "running"
+	return hooks.Run(ctx, "poststart", c.Hooks.Poststart, st)
+}
+
+// openGate connects, and hears either nothing, which means that the program runs, or which step failed and why. The gate is
+// removed as soon as somebody has gone through it: from then on the container is no longer "created".
+func (c *Container) openGate() error {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	conn := os.NewFile(uintptr(fd), state.GateName)
+	defer conn.Close()
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: c.dir.GatePath()}); err != nil {
+		return fmt.Errorf("start gate: %w", err)
+	}
+	if err := os.Remove(filepath.Join(c.dir.Path, state.GateName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return c.hear(fd)
+}
+
+func (c *Container) hear(fd int) error {
+	buf := make([]byte, 64)
+	n, err := unix.Read(fd, buf)
+	for err == unix.EINTR {
+		n, err = unix.Read(fd, buf)
+	}
+	if err == unix.ECONNRESET || err == nil && n == 0 && !c.Process.Alive() {
+		// Nothing was said and it is gone: it was killed, or its program has come to its end already. Only a zombie can tell.
+		return nil
+	}
+	if err != nil || n == 0 {
+		return err
+	}
+	step, errno, err := launch.Report(buf[:n])
+	if err != nil {
+		return err
+	}
+	name := c.Late[step]
+	cause := &launch.StepError{N: step + 1, Step: name, Side: launch.Child, Err: errno}
+	return fmt.Errorf("unable to start container process: %w", programError(c.program(), name, cause))
+}
+
+// program is the name that the container's program was asked for by.
+func (c *Container) program() string {
+	s, err := c.dir.Config()
+	if err != nil || s.Process == nil || len(s.Process.Args) == 0 {
+		return ""
+	}
+	return s.Process.Args[0]
+}

@@ -1,0 +1,61 @@
+package runtime
+
+import (
+	"errors"
+	"os"
+	"os/signal"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
+)
+
+// Forward waits for a process and meanwhile passes the signals that we get on to it. The result is its exit status as a shell
+// counts it: 128 and the signal's number when a signal ended it.
+func Forward(proc *launch.Process, resized func()) (int, error) {
+	signals := make(chan os.Signal, 64)
+	signal.Notify(signals)
+	defer signal.Stop(signals)
+	type result struct {
+		ws  unix.WaitStatus
+		err error
+	}
+	ended := make(chan result, 1)
+	go func() { ws, err := proc.Wait(); ended <- result{ws, err} }()
+	for {
+		select {
+		case r := <-ended:
+			return exitStatus(r.ws), r.err
+		case s := <-signals:
+			if err := pass(proc, s.(unix.Signal), resized); err != nil {
+				return 0, err
+			}
+		}
+	}
+}
+
+// pass forwards a signal. SIGCHLD is about our children, SIGURG is the Go runtime's own, SIGPIPE is our writing.
+func pass(proc *launch.Process, s unix.Signal, resized func()) error {
+	switch s {
+	case unix.SIGCHLD, unix.SIGURG, unix.SIGPIPE:
+		return nil
+	case unix.SIGWINCH:
+		resized()
+		return nil
+	}
+	if err := proc.Signal(s); err != nil && !errors.Is(err, unix.ESRCH) {
+		return err
+	}
+	return nil
+}
+
+func exitStatus(ws unix.WaitStatus) int {
+	if ws.Signaled() {
+		return 128 + int(ws.Signal())
+	}
+	return ws.ExitStatus()
+}
+
+// Subreaper makes orphans of the container ours to wait for, so that a container whose first process leaves does not fall to
+// the machine's init (prctl(2)).
+func Subreaper() error { return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }

@@ -1,0 +1,97 @@
+// Package spec reads config.json and says in one error what is wrong with it. The types are those of runtime-spec; there is
+// no second form of the configuration.
+package spec
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// maxSize bounds what is read: a config.json of this size is a mistake or an attack.
+const maxSize = 16 << 20
+
+// Load reads and validates BUNDLE/config.json. root.path is made absolute. The warnings are about what is ignored.
+func Load(bundle string) (s *specs.Spec, warnings []string, err error) {
+	s, err = read(bundle)
+	if err != nil {
+		return nil, nil, err
+	}
+	if warnings, err = Validate(s); err != nil {
+		return nil, nil, fmt.Errorf("config.json: %w", err)
+	}
+	if !filepath.IsAbs(s.Root.Path) {
+		s.Root.Path = filepath.Join(bundle, s.Root.Path)
+	}
+	return s, warnings, nil
+}
+
+func read(bundle string) (*specs.Spec, error) {
+	f, err := os.Open(filepath.Join(bundle, "config.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("JSON specification file config.json not found in %s", bundle)
+	} else if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("read config.json: %w", err)
+	}
+	if len(data) > maxSize {
+		return nil, fmt.Errorf("config.json is larger than %d MiB", maxSize>>20)
+	}
+	return Decode(data)
+}
+
+// Decode parses the text of a config.json.
+func Decode(data []byte) (*specs.Spec, error) {
+	s := new(specs.Spec)
+	if err := decode(data, s); err != nil {
+		return nil, fmt.Errorf("config.json: %w", err)
+	}
+	return s, nil
+}
+
+// DecodeProcess parses a process.json, as exec --process takes it.
+func DecodeProcess(data []byte) (*specs.Process, error) {
+	p := new(specs.Process)
+	if err := decode(data, p); err != nil {
+		return nil, fmt.Errorf("process.json: %w", err)
+	}
+	return p, nil
+}
+
+// decode keeps in the error where in the text the mistake is.
+func decode(data []byte, to any) error {
+	//ex:begin oci.load
+	err := json.Unmarshal(data, to)
+	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return fmt.Errorf("%s: %s: want %s, found %s", position(data, e.Offset), e.Field, e.Type, e.Value)
+	}
+	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return fmt.Errorf("%s: %w", position(data, e.Offset), e)
+	}
+	return err
+	//ex:stub
+	// return todo.Exercise("oci.load")
+	//ex:end oci.load
+}
+
+// position turns an offset into line and column, from 1.
+func position(data []byte, offset int64) string {
+	line, column := 1, 1
+	for _, c := range data[:min(max(offset-1, 0), int64(len(data)))] {
+		column++
+		if c == '\n' {
+			line, column = line+1, 1
+		}
+	}
+	return fmt.Sprintf("line %d, column %d", line, column)
+}
