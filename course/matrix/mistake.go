@@ -59,13 +59,32 @@ func (m *Matrix) patched(patch string) (map[string]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		var out bytes.Buffer
-		if err := gitdiff.Apply(&out, bytes.NewReader(src), d); err != nil {
+		if files[path], err = apply(string(src), d.TextFragments); err != nil {
 			return nil, fmt.Errorf("it no longer fits %s: %w", d.NewName, err)
 		}
-		files[path] = out.String()
 	}
 	return files, nil
+}
+
+// apply replaces each fragment's old lines by its new ones, wherever they have
+// moved to, so that a change elsewhere in the file does not spoil the patch.
+func apply(src string, fragments []*gitdiff.TextFragment) (string, error) {
+	for _, f := range fragments {
+		var before, after strings.Builder
+		for _, l := range f.Lines {
+			if l.Op != gitdiff.OpAdd {
+				before.WriteString(l.Line)
+			}
+			if l.Op != gitdiff.OpDelete {
+				after.WriteString(l.Line)
+			}
+		}
+		if n := strings.Count(src, before.String()); n != 1 {
+			return "", fmt.Errorf("the lines of %s stand there %d times", strings.TrimSpace(f.Header()), n)
+		}
+		src = strings.Replace(src, before.String(), after.String(), 1)
+	}
+	return src, nil
 }
 
 var (

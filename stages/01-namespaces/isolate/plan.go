@@ -9,6 +9,7 @@ package isolate
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -19,11 +20,15 @@ import (
 
 // Request is what a person asks for.
 type Request struct {
-	New       []namespace.Kind // namespaces to create
-	Join      []namespace.Kind // namespaces of process Target to join
+	New       []namespace.Kind  // namespaces to create
+	Join      []namespace.Kind  // namespaces of process Target to join
+	JoinPaths map[string]string // namespaces to join by path, by file name ("net")
 	Target    int
-	MapRoot   bool // in a new user namespace, be root
-	MountProc bool // in a new pid and mount namespace, mount /proc again
+	Keep      map[string]string // bind new namespaces to these paths, by file name
+	MapRoot   bool              // in a new user namespace, be root
+	Maps      Maps              // or these ranges
+	Clock     Clock             // offsets of a new time namespace
+	MountProc bool              // in a new pid and mount namespace, mount /proc again
 	Hostname  string
 	Dir       string // working directory; empty: the caller's
 	Argv, Env []string
@@ -31,7 +36,11 @@ type Request struct {
 }
 
 // The slots of a plan made here.
-const slotTarget launch.Slot = 1 // pidfd of the process to join
+const (
+	slotTarget launch.Slot = 1 // pidfd of the process to join
+	slotFile   launch.Slot = 2 // a file that the child opens and writes
+	slotPaths  launch.Slot = 8 // namespaces opened by path: one slot each
+)
 
 // Plan compiles the request. It fails only on requests that contradict
 // themselves.
@@ -44,6 +53,7 @@ func Plan(r Request) (*launch.Plan, error) {
 	if joins {
 		p.Add(joinFromOutside(r)...)
 	}
+	p.Add(openPaths(r)...)
 	born, err := birth(r)
 	if err != nil {
 		return nil, err
@@ -52,6 +62,9 @@ func Plan(r Request) (*launch.Plan, error) {
 	if joins {
 		p.Add(joinInside(r)...)
 	}
+	p.Add(joinPaths(r)...)
+	p.Add(r.Clock.steps()...)
+	p.Add(keep(r)...)
 	p.Add(identity(r)...)
 	if r.creates("mnt") {
 		p.Add(mounts(r)...)
@@ -70,6 +83,10 @@ func Plan(r Request) (*launch.Plan, error) {
 
 func (r Request) check() error {
 	switch {
+	case r.Clock != Clock{} && !r.creates("time"):
+		return fmt.Errorf("--monotonic and --boottime shift the clocks of a new time namespace: --time is missing")
+	case len(r.Maps.Users)+len(r.Maps.Groups) > 0 && !r.creates("user"):
+		return fmt.Errorf("--map-users and --map-groups without --user have no map to write")
 	case len(r.Argv) == 0:
 		return fmt.Errorf("no command")
 	case r.Hostname != "" && !r.creates("uts"):
@@ -101,9 +118,13 @@ func contains(kinds []namespace.Kind, file string) bool {
 // birth is the clone3 that makes all new namespaces at once, so that nothing is
 // ever half inside.
 func birth(r Request) (launch.Step, error) {
-	flags, err := cloneFlags(r.New)
+	born := r.New
+	if (r.Clock != Clock{}) { // made by the child itself, which must set the offsets before it enters
+		born = slices.DeleteFunc(slices.Clone(born), func(k namespace.Kind) bool { return k.File == "time" })
+	}
+	flags, err := cloneFlags(born)
 	var names []string
-	for _, k := range r.New {
+	for _, k := range born {
 		names = append(names, k.File)
 	}
 	return launch.Step{
@@ -199,6 +220,9 @@ func joinInside(r Request) []launch.Step {
 // identity writes the maps of a new user namespace from outside, and becomes
 // root in it.
 func identity(r Request) []launch.Step {
+	if len(r.Maps.Users) > 0 {
+		return r.Maps.steps()
+	}
 	if !r.MapRoot {
 		return nil
 	}

@@ -247,3 +247,57 @@ func TestProgramExitStatus(t *testing.T) {
 		require.Equal(t, c.text, string(out), "%v", c.args)
 	}
 }
+
+func TestKeepAndJoinByPath(t *testing.T) {
+	path := t.TempDir() + "/uts"
+	t.Cleanup(func() { _ = unix.Unmount(path, unix.MNT_DETACH) })
+	p := start(t, isolate.Request{New: kinds(t, "uts"), Keep: map[string]string{"uts": path}, Hostname: "kept"})
+	ids, err := namespace.Of(p.PID())
+	require.NoError(t, err)
+	require.NoError(t, p.Signal(unix.SIGKILL))
+	_, _ = p.Wait()
+	guest := start(t, isolate.Request{JoinPaths: map[string]string{"uts": path}})
+	got, err := namespace.Of(guest.PID())
+	require.NoError(t, err)
+	require.Equal(t, ids["uts"], got["uts"], "the namespace outlives its process")
+
+	_, err = launch.Start(t.Context(), must(isolate.Plan(isolate.Request{JoinPaths: map[string]string{"net": path}, Argv: []string{"true"}})), launch.Options{})
+	require.ErrorContains(t, err, path+" is no network namespace")
+}
+
+func must(p *launch.Plan, err error) *launch.Plan {
+	if err != nil {
+		panic(err)
+	}
+	return p
+}
+
+func TestClockOffsets(t *testing.T) {
+	p := start(t, isolate.Request{New: kinds(t, "time"), Clock: isolate.Clock{Boottime: 1_000_000}})
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/timens_offsets", p.PID()))
+	require.NoError(t, err)
+	require.Equal(t, "monotonic 0 0 boottime 1000000 0", strings.Join(strings.Fields(string(b)), " "))
+	ours, err := namespace.Of(os.Getpid())
+	require.NoError(t, err)
+	theirs, err := namespace.Of(p.PID())
+	require.NoError(t, err)
+	require.NotEqual(t, ours["time"], theirs["time"])
+}
+
+func TestRanges(t *testing.T) {
+	r, err := isolate.ParseRange("0:100000:65536")
+	require.NoError(t, err)
+	p := start(t, isolate.Request{New: kinds(t, "user"), Maps: isolate.Maps{Users: []isolate.Range{r}, Groups: []isolate.Range{r}}})
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/uid_map", p.PID()))
+	require.NoError(t, err)
+	require.Equal(t, "0 100000 65536", strings.Join(strings.Fields(string(b)), " "))
+	for text, want := range map[string]string{
+		"1:2":            `"1:2" is not INSIDE:OUTSIDE:COUNT`,
+		"a:2:3":          `"a:2:3": "a" is no id`,
+		"1:2:4294967296": `"1:2:4294967296": "4294967296" is no id`,
+		"1:2:0":          `"1:2:0" maps no id`,
+	} {
+		_, err := isolate.ParseRange(text)
+		require.EqualError(t, err, want)
+	}
+}

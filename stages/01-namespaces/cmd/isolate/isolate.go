@@ -13,14 +13,16 @@ import (
 
 	"github.com/slipway-engine/slipway/stages/01-namespaces/isolate"
 	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
-	"github.com/slipway-engine/slipway/stages/01-namespaces/launch/inherited"
 	"github.com/slipway-engine/slipway/stages/01-namespaces/namespace"
 )
 
 type isolateOptions struct {
-	kinds     map[string]*bool // by file name in /proc/PID/ns
-	join      int
+	kinds     map[string]*kindFlag // by file name in /proc/PID/ns
+	join      []string
 	mapRoot   bool
+	mapUsers  []string
+	mapGroups []string
+	clock     isolate.Clock
 	mountProc bool
 	hostname  string
 	dir       string
@@ -30,13 +32,14 @@ type isolateOptions struct {
 }
 
 func newIsolate() *cobra.Command {
-	o := isolateOptions{kinds: map[string]*bool{}}
+	o := isolateOptions{kinds: map[string]*kindFlag{}}
 	cmd := &cobra.Command{
 		Use:   "isolate [flags] [-- COMMAND [ARG...]]",
 		Short: "Run a program in new namespaces, or in another process's",
 		Example: `  isolate --pid --mount --mount-proc --uts --hostname box -- sh
   isolate --user --map-root-user -- id
   isolate --join 1234 -- sh
+  isolate --net=/run/blue -- true; isolate --join net=/run/blue -- ip link
   isolate --pid --mount --explain -- true`,
 		Args: cobra.ArbitraryArgs, SilenceErrors: true, SilenceUsage: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -52,10 +55,15 @@ func newIsolate() *cobra.Command {
 		if k.File == "net" {
 			name = "net"
 		}
-		o.kinds[k.File] = f.BoolP(name, short[k.File], false, "a new "+k.Name+" namespace (with --join: only this kind)")
+		o.kinds[k.File] = new(kindFlag)
+		f.VarPF(o.kinds[k.File], name, short[k.File], "a new "+k.Name+" namespace, kept at `FILE` if one is given (with --join: only this kind)").NoOptDefVal = "yes"
 	}
-	f.IntVar(&o.join, "join", 0, "join the namespaces of process `PID` instead of making new ones")
+	f.StringArrayVar(&o.join, "join", nil, "join the namespaces of process `PID`, or one by path, KIND=PATH")
 	f.BoolVarP(&o.mapRoot, "map-root-user", "r", false, "be root in a new user namespace (implies --user)")
+	f.StringSliceVar(&o.mapUsers, "map-users", nil, "map user ids: `INSIDE:OUTSIDE:COUNT`, repeatable (implies --user)")
+	f.StringSliceVar(&o.mapGroups, "map-groups", nil, "map group ids: `INSIDE:OUTSIDE:COUNT`, repeatable")
+	f.Int64Var(&o.clock.Monotonic, "monotonic", 0, "shift the monotonic clock of a new time namespace by `SECONDS`")
+	f.Int64Var(&o.clock.Boottime, "boottime", 0, "shift its boot-time clock by `SECONDS`")
 	f.BoolVar(&o.mountProc, "mount-proc", false, "mount /proc again, for the new pid namespace (implies --mount)")
 	f.StringVar(&o.hostname, "hostname", "", "set the `NAME` of the new uts namespace")
 	f.StringVar(&o.dir, "wd", "", "change to this `DIR` first")
@@ -113,62 +121,6 @@ func wait(proc *launch.Process) error {
 		return exitCode(ws.ExitStatus())
 	}
 	return nil
-}
-
-// request turns flags into what the planner takes.
-func (o isolateOptions) request(args []string) (isolate.Request, error) {
-	r := isolate.Request{
-		Target: o.join, MapRoot: o.mapRoot, MountProc: o.mountProc, Hostname: o.hostname, Dir: o.dir,
-		Argv: args, Env: os.Environ(), Nofile: [2]uint64{inherited.Nofile.Cur, inherited.Nofile.Max},
-	}
-	if len(args) == 0 {
-		shell := os.Getenv("SHELL")
-		if shell == "" {
-			shell = "/bin/sh"
-		}
-		r.Argv = []string{shell}
-	}
-	*o.kinds["user"] = *o.kinds["user"] || o.mapRoot
-	*o.kinds["mnt"] = *o.kinds["mnt"] || o.mountProc
-	var chosen []namespace.Kind
-	for _, k := range namespace.Kinds() {
-		if *o.kinds[k.File] {
-			chosen = append(chosen, k)
-		}
-	}
-	if o.join == 0 {
-		r.New = chosen
-		return r, nil
-	}
-	if o.mapRoot || o.mountProc || o.hostname != "" {
-		return r, fmt.Errorf("--join %d takes another process's namespaces: --map-root-user, --mount-proc and --hostname are for new ones", o.join)
-	}
-	var err error
-	r.Join, err = differing(o.join, chosen)
-	return r, err
-}
-
-// differing are the kinds in which the process is elsewhere; joining one's own
-// user namespace again is refused by the kernel (setns(2), EINVAL).
-func differing(pid int, chosen []namespace.Kind) ([]namespace.Kind, error) {
-	theirs, err := namespace.Of(pid)
-	if err != nil {
-		return nil, err
-	}
-	ours, err := namespace.Of(os.Getpid())
-	if err != nil {
-		return nil, err
-	}
-	if len(chosen) == 0 {
-		chosen = namespace.Kinds()
-	}
-	var kinds []namespace.Kind
-	for _, k := range chosen {
-		if theirs[k.File] != ours[k.File] {
-			kinds = append(kinds, k)
-		}
-	}
-	return kinds, nil
 }
 
 // prompt shows each step before it happens and waits for Enter; the end of the
