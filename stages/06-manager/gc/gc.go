@@ -3,7 +3,7 @@
 // with a drawing on paper.
 package gc
 
-import "cmp"
+import "fmt"
 
 // Node is one thing that can be kept or swept.
 type Node struct {
@@ -41,8 +41,11 @@ type Graph struct {
 
 // Sweep returns the nodes of g.All that no path from a root reaches, in the
 // order of g.All. Edges to things that do not exist are harmless, and so are cycles.
-func Sweep(g Graph) []Node {
-	live := Mark(g.Roots, g.Edges)
+func Sweep(g Graph) ([]Node, error) {
+	live, err := Mark(g.Roots, func(n Node) ([]Node, error) { return g.Edges[n], nil })
+	if err != nil {
+		return nil, err
+	}
 	for _, n := range g.Flat {
 		live[n] = true
 	}
@@ -52,11 +55,13 @@ func Sweep(g Graph) []Node {
 			dead = append(dead, n)
 		}
 	}
-	return dead
+	return dead, nil
 }
 
 // Mark returns everything reachable from the roots, and the roots themselves.
-func Mark(roots []Node, edges map[Node][]Node) map[Node]bool {
+// refs says what a node refers to. When it fails, nothing may be swept: what we
+// cannot read may be what keeps something alive.
+func Mark(roots []Node, refs func(Node) ([]Node, error)) (map[Node]bool, error) {
 	//ex:begin mgr.gc
 	// The three colours: white is not in the map, grey is on the stack, black is
 	// in the map and off the stack. A node is pushed once, when it turns grey, so
@@ -76,15 +81,14 @@ func Mark(roots []Node, edges map[Node][]Node) map[Node]bool {
 		last := len(grey) - 1
 		n := grey[last]
 		grey = grey[:last]
-		push(edges[n])
+		next, err := refs(n)
+		if err != nil {
+			return nil, fmt.Errorf("%s %s: %w", n.Type, n.Key, err)
+		}
+		push(next)
 	}
-	return marked
+	return marked, nil
 	//ex:stub
-	// panic(todo.Exercise("mgr.gc"))
+	// return nil, todo.Exercise("mgr.gc")
 	//ex:end mgr.gc
-}
-
-// Compare orders nodes for output.
-func Compare(a, b Node) int {
-	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Type, b.Type), cmp.Compare(a.Key, b.Key))
 }

@@ -50,7 +50,9 @@ func (s *Store) Collect(ctx context.Context) (Collected, error) {
 		if err != nil {
 			return err
 		}
-		dead = gc.Sweep(g)
+		if dead, err = gc.Sweep(g); err != nil {
+			return err
+		}
 		corpses, err = unname(dead, seen)
 		return err
 	})

@@ -141,9 +141,10 @@ func (w *Writer) Commit(size int64, expected digest.Digest, labels map[string]st
 	err := sp.DB.Update(sp.NS, func(tx *meta.Tx) error {
 		var err error
 		//ex:begin mgr.store
-		// Bytes first, name second. The other order would, after a kill -9 between
-		// the two, leave a record of a blob that is not there, and every later pull
-		// would skip its download.
+		// The name becomes durable when this function has returned, so after a
+		// kill -9 there may be bytes without a name and never a name without bytes:
+		// every later pull would believe it and skip the download. That the bytes
+		// are there already is no failure: another namespace brought them.
 		d, err = w.Writer.Commit(size, expected)
 		if err != nil && !errors.Is(err, content.ErrExists) {
 			return kind(err)

@@ -30,32 +30,30 @@ type Evidence struct {
 	Address error  // of finding where it listens
 	Dial    error  // of connecting there
 	State   error  // of asking it for the container's state
-	Pid     uint32 // that it answered with
+	Pid     uint32 // of the container's first process; of no weight: a stopped one may have none
 }
 
-// Judge decides. It is the most dangerous decision in this program: burying
-// kills a container. So only proof of death counts, and our own trouble (no file
-// descriptors left, no permission, a timeout) never does.
-func Judge(e Evidence) Verdict {
+// Judge decides, and says because of what. It is the most dangerous decision in
+// this program: burying kills a container. So only proof of death counts, and our
+// own trouble (no descriptors left, no permission, a timeout) never does.
+func Judge(e Evidence) (v Verdict, because error) {
 	//ex:begin mgr.tasks
 	switch {
 	case errors.Is(e.Address, fs.ErrNotExist):
-		return Bury // killed between making the bundle and starting the shim
+		return Bury, e.Address // killed between making the bundle and starting the shim
 	case errors.Is(e.Dial, unix.ECONNREFUSED), errors.Is(e.Dial, unix.ENOENT):
-		return Bury // a socket without a listener: a live shim holds it open (connect(2))
+		return Bury, e.Dial // a socket without a listener: a live shim holds it open (connect(2))
 	case errors.Is(e.State, ttrpc.ErrClosed):
-		return Bury // it died while we asked
+		return Bury, e.State // it died while we asked
 	case fault.Is(fault.FromGRPC(e.State), fault.NotFound):
-		return Bury // killed before the shim was told to create: nobody was promised anything
-	case e.Address != nil, e.Dial != nil, e.State != nil:
-		return Wait
-	case e.Pid == 0:
-		return Bury // it knows the id and never made a process
+		return Bury, e.State // killed before the shim was told to create: nobody was promised anything
+	case e.Address != nil || e.Dial != nil || e.State != nil:
+		return Wait, errors.Join(e.Address, e.Dial, e.State)
 	default:
-		return Adopt
+		return Adopt, nil
 	}
 	//ex:stub
-	// panic(todo.Exercise("mgr.tasks"))
+	// return Wait, todo.Exercise("mgr.tasks")
 	//ex:end mgr.tasks
 }
 
@@ -89,7 +87,8 @@ func (ts *Tasks) settle(ctx context.Context, t *Task) {
 	log := ts.Log.With("namespace", t.Bundle.Namespace, "id", t.Bundle.ID)
 	for {
 		client, evidence := ts.ask(ctx, t)
-		switch Judge(evidence) {
+		verdict, because := Judge(evidence)
+		switch verdict {
 		case Adopt:
 			log.Info("task adopted", "pid", evidence.Pid)
 			if t.log, err = ts.Launch.OpenLog(t.Bundle); err != nil {
@@ -99,11 +98,11 @@ func (ts *Tasks) settle(ctx context.Context, t *Task) {
 			ts.settled(t, client, evidence.Pid)
 			return
 		case Bury:
-			log.Info("task has no shim any more", "address", evidence.Address, "dial", evidence.Dial, "state", evidence.State)
+			log.Info("task has no shim any more", "because", because)
 			ts.condemned(ctx, t, client)
 			return
 		}
-		log.Warn("shim does not answer, asking again", "address", evidence.Address, "dial", evidence.Dial, "state", evidence.State)
+		log.Warn("shim does not answer, asking again", "because", because)
 		if client != nil {
 			client.Close()
 		}
