@@ -12,6 +12,7 @@ import (
 func TestPull(t *testing.T) {
 	i := theWorld.images
 	for _, ref := range []string{i.debian, i.redis, i.busybox} {
+		docker(t, "rmi", "-f", ref) // an earlier test may have pulled it
 		require.Contains(t, must(t, "pull", ref), "Downloaded newer image for "+ref)
 		require.Contains(t, must(t, "pull", ref), "Image is up to date for "+ref)
 		require.Contains(t, must(t, "images", "--format", "{{.Repository}}:{{.Tag}}"), ref)
