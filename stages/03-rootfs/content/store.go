@@ -27,7 +27,32 @@ func Open(dir string) (*Store, error) {
 			return nil, fmt.Errorf("open content store: %w", err)
 		}
 	}
+	if err := s.sweep(); err != nil {
+		return nil, fmt.Errorf("open content store: %w", err)
+	}
 	return s, nil
+}
+
+// sweep removes what a kill left of ingests that were just beginning or just done: directories without data that nobody has locked.
+func (s *Store) sweep() error {
+	entries, err := os.ReadDir(filepath.Join(s.dir, "ingest"))
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		dir := filepath.Join(s.dir, "ingest", e.Name())
+		if _, err := os.Stat(filepath.Join(dir, "data")); !errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		lock, err := lockDir(dir)
+		if err != nil {
+			continue // somebody is at work there, or it is gone
+		}
+		if err := errors.Join(os.RemoveAll(dir), lock.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Dir is the directory of the store.

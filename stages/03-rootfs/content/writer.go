@@ -129,7 +129,10 @@ func (w *Writer) Write(p []byte) (int, error) {
 	w.status.Offset += int64(n)
 	w.writeBack()
 	if err != nil {
-		return n, fmt.Errorf("ingest %s: %w", refName(w.status.Ref), err)
+		if path, ok := errors.AsType[*fs.PathError](err); ok {
+			err = path.Err // the file's name is a hash, which tells nobody anything
+		}
+		return n, fmt.Errorf("ingest %s: write: %w", refName(w.status.Ref), err)
 	}
 	return n, nil
 }

@@ -1,0 +1,76 @@
+// Command rootfs pulls images and turns them into root file systems.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
+	err := newRootfs().ExecuteContext(ctx)
+	stop()
+	if err != nil {
+		os.Exit(report(err))
+	}
+}
+
+// exitCode ends the program with the code of the one it ran. As the only error it needs no words: the program has had its own.
+type exitCode int
+
+func (e exitCode) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+// report says what went wrong and gives the exit code.
+func report(err error) int {
+	code, ok := errors.AsType[exitCode](err)
+	if !ok {
+		code = 1
+	}
+	if _, silent := err.(exitCode); !silent {
+		fmt.Fprintln(os.Stderr, "rootfs:", strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	return int(code)
+}
+
+func newRootfs() *cobra.Command {
+	var g globals
+	cmd := &cobra.Command{
+		Use:   "rootfs",
+		Short: "Pull images and turn them into root file systems",
+		Example: `  rootfs pull alpine
+  rootfs run alpine sh
+  rootfs unpack alpine ./alpine
+  rootfs tree`,
+		SilenceErrors: true, SilenceUsage: true,
+	}
+	f := cmd.PersistentFlags()
+	f.StringVar(&g.root, "root", "/var/lib/slipway/rootfs", "`DIR` of the images and snapshots")
+	f.StringVar(&g.snapshotter, "snapshotter", "overlay", "how snapshots are kept: overlay or copy")
+	f.BoolVarP(&g.quiet, "quiet", "q", false, "show no progress")
+	cmd.AddCommand(newPull(&g), newUnpack(&g), newRun(&g), newLs(&g), newTree(&g), newRm(&g), newImport(&g))
+	cmd.CompletionOptions.HiddenDefaultCmd = true
+	return cmd
+}
+
+// codedError is an error with words and an exit code of its own.
+type codedError struct {
+	error
+	code exitCode
+}
+
+func (e *codedError) Unwrap() []error { return []error{e.error, e.code} }
+
+// also keeps err as it is when nothing more went wrong; errors.Join would wrap even one.
+func also(err, more error) error {
+	if more == nil {
+		return err
+	}
+	return errors.Join(err, more)
+}

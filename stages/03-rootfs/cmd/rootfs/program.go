@@ -1,0 +1,160 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
+	"github.com/slipway-engine/slipway/stages/01-namespaces/launch/inherited"
+	"github.com/slipway-engine/slipway/stages/03-rootfs/enter"
+	"github.com/slipway-engine/slipway/stages/03-rootfs/snapshot"
+	"golang.org/x/sys/unix"
+)
+
+// program is what is to be run and where.
+type program struct {
+	argv, env []string
+	dir       string
+	hostname  string
+	uid, gid  uint32
+	root      string // an empty directory of the host
+	mounts    []snapshot.Mount
+	readonly  bool
+}
+
+const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// programOf puts together what the image says and what was asked for, as `docker run` does.
+func programOf(config ocispec.ImageConfig, args []string, o runOptions) (program, error) {
+	argv := append(slices.Clone(config.Entrypoint), config.Cmd...)
+	if len(args) > 0 {
+		argv = append(slices.Clone(config.Entrypoint), args...)
+	}
+	if len(argv) == 0 {
+		return program{}, errors.New("no command: the image names none")
+	}
+	p := program{
+		argv: argv, env: mergeEnv([]string{defaultPath, "HOME=/root"}, config.Env, o.env), readonly: o.readonly,
+		dir: cmp.Or(o.workdir, config.WorkingDir, "/"), hostname: o.hostname,
+	}
+	var err error
+	p.uid, p.gid, err = parseUser(config.User)
+	return p, err
+}
+
+// mergeEnv lets later lists win over earlier ones.
+func mergeEnv(lists ...[]string) []string {
+	var env []string
+	for _, v := range slices.Concat(lists...) {
+		name, _, _ := strings.Cut(v, "=")
+		i := slices.IndexFunc(env, func(o string) bool { return strings.HasPrefix(o, name+"=") })
+		if i >= 0 {
+			env[i] = v
+		} else {
+			env = append(env, v)
+		}
+	}
+	return env
+}
+
+// parseUser takes numbers only: names are in the image's /etc/passwd, which stage 4 reads.
+func parseUser(user string) (uid, gid uint32, err error) {
+	if user == "" || user == "root" {
+		return 0, 0, nil
+	}
+	u, g, _ := strings.Cut(user, ":")
+	n, err := strconv.ParseUint(u, 10, 31)
+	if err != nil {
+		return 0, 0, fmt.Errorf("the image's user %q is no number: rootfs run knows no names", user)
+	}
+	m, err := strconv.ParseUint(cmp.Or(g, "0"), 10, 31)
+	if err != nil {
+		return 0, 0, fmt.Errorf("the image's group %q is no number: rootfs run knows no names", user)
+	}
+	return uint32(n), uint32(m), nil
+}
+
+// plan lists the steps from here to the program.
+func (p program) plan() (*launch.Plan, error) {
+	var slots enter.Slots
+	root := enter.New(enter.Config{
+		Root: p.root, Readonly: p.readonly, Mounts: usualMounts(), Devices: enter.DefaultDevices(), Links: enter.DefaultLinks(),
+	}, &slots)
+	pivot, err := root.Pivot()
+	if err != nil {
+		return nil, err
+	}
+	plan := new(launch.Plan).Add(root.Prepare()...).Add(birth(), launch.Private())
+	for _, m := range p.mounts {
+		step, err := mountStep(m, p.root)
+		if err != nil {
+			return nil, err
+		}
+		plan.Add(step)
+	}
+	plan.Add(root.Fill()...).Add(pivot...)
+	plan.Add(launch.Hostname(p.hostname), launch.Chdir(p.dir, "the image's working directory"))
+	plan.Add(launch.NofileLimit(inherited.Nofile.Cur, inherited.Nofile.Max), p.identity(), launch.CloseOnExec(3))
+	return plan.Add(launch.Exec(p.argv, p.env, search(p.env))), nil
+}
+
+func birth() launch.Step {
+	return launch.Step{
+		Name: "clone3 mnt pid uts ipc", Because: "clone(2): all new namespaces at once; the network stays this machine's",
+		Clone: &launch.Clone{Flags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC},
+	}
+}
+
+// mountStep makes a mount of the snapshot inside the new mount namespace: it is never seen on the host, and goes with the namespace.
+func mountStep(m snapshot.Mount, target string) (launch.Step, error) {
+	flags, data := snapshot.SplitOptions(m)
+	text := strings.Join(data, ",")
+	if len(text) >= 4096 {
+		return launch.Step{}, fmt.Errorf("mount options of %d bytes do not fit into a page: %w", len(text), unix.E2BIG)
+	}
+	fstype := m.Type
+	if fstype == "bind" {
+		fstype = ""
+	}
+	return launch.Mount(m.Source, target, fstype, flags&^unix.MS_RDONLY, text, "the snapshot: what is written stays in its upper directory"), nil
+}
+
+func usualMounts() []enter.Mount {
+	mount := func(fstype, target string, words ...string) enter.Mount {
+		return enter.Mount{Source: fstype, Type: fstype, Target: target, Options: enter.ParseOptions(words)}
+	}
+	return []enter.Mount{
+		mount("proc", "/proc", "nosuid", "noexec", "nodev"),
+		mount("tmpfs", "/dev", "nosuid", "strictatime", "mode=755", "size=65536k"),
+		mount("devpts", "/dev/pts", "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"),
+		mount("tmpfs", "/dev/shm", "nosuid", "noexec", "nodev", "mode=1777", "size=65536k"),
+		mount("sysfs", "/sys", "nosuid", "noexec", "nodev", "ro"),
+	}
+}
+
+// identity drops to the image's user. Groups first: afterwards it may not be done any more (CVE-2022-36109).
+func (p program) identity() launch.Step {
+	return launch.Step{
+		Name: fmt.Sprintf("become user %d, group %d", p.uid, p.gid), Because: "the image's user; setgroups(2) first, CVE-2022-36109", Side: launch.Child,
+		Code: []launch.Instr{
+			launch.Call(unix.SYS_SETGROUPS, launch.Int(0), launch.Int(0)),
+			launch.Call(unix.SYS_SETRESGID, launch.Int(p.gid), launch.Int(p.gid), launch.Int(p.gid)),
+			launch.Call(unix.SYS_SETRESUID, launch.Int(p.uid), launch.Int(p.uid), launch.Int(p.uid)),
+		},
+	}
+}
+
+// search is the PATH of the program's own environment.
+func search(env []string) string {
+	for _, v := range env {
+		if path, ok := strings.CutPrefix(v, "PATH="); ok {
+			return path
+		}
+	}
+	return ""
+}

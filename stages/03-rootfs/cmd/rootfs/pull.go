@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/slipway-engine/slipway/stages/03-rootfs/pull"
+	"github.com/spf13/cobra"
+)
+
+type pullOptions struct {
+	*globals
+	platform string
+	noUnpack bool
+}
+
+func newPull(g *globals) *cobra.Command {
+	o := pullOptions{globals: g}
+	cmd := &cobra.Command{
+		Use:   "pull IMAGE",
+		Short: "Bring an image from its registry and unpack it",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runPull(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), o, args[0])
+		},
+	}
+	cmd.Flags().StringVar(&o.platform, "platform", "", "`OS/ARCH[/VARIANT]` instead of this machine's")
+	cmd.Flags().BoolVar(&o.noUnpack, "no-unpack", false, "only download")
+	return cmd
+}
+
+func runPull(ctx context.Context, out, progress io.Writer, o pullOptions, ref string) error {
+	options := o.pullOptions(progress)
+	if o.platform != "" {
+		p, err := parsePlatform(o.platform)
+		if err != nil {
+			return err
+		}
+		options.Platform = &p
+	}
+	return o.with(ctx, func(s *state) error {
+		img, err := s.pull(ctx, ref, options)
+		if err != nil {
+			return err
+		}
+		if !o.noUnpack {
+			if _, err := pull.Unpack(ctx, img, s.store, s.snapshots, options); err != nil {
+				return err
+			}
+		}
+		_, err = fmt.Fprintln(out, img.Name+"@"+img.Target.Digest.String())
+		return err
+	})
+}
+
+func parsePlatform(text string) (ocispec.Platform, error) {
+	parts := strings.Split(text, "/")
+	if len(parts) < 2 || len(parts) > 3 {
+		return ocispec.Platform{}, fmt.Errorf("platform %q is not OS/ARCH[/VARIANT]", text)
+	}
+	p := ocispec.Platform{OS: parts[0], Architecture: parts[1]}
+	if len(parts) == 3 {
+		p.Variant = parts[2]
+	}
+	return p, nil
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/slipway-engine/slipway/stages/03-rootfs/content"
+	"github.com/slipway-engine/slipway/stages/03-rootfs/layout"
+	"github.com/slipway-engine/slipway/stages/03-rootfs/pull"
+	"github.com/slipway-engine/slipway/stages/03-rootfs/snapshot"
+)
+
+// globals are the flags of all verbs.
+type globals struct {
+	root, snapshotter string
+	quiet             bool
+}
+
+// state is what lies below --root: content/ is an OCI image layout, overlay/ or copy/ are its snapshots.
+type state struct {
+	store     *content.Store
+	names     *layout.Layout
+	snapshots snapshot.Snapshotter
+}
+
+// patience is how long a rootfs waits for another one to finish.
+const patience = 2 * time.Minute
+
+// open opens the state. The lock of the snapshots is also the lock of the names: one rootfs at a time.
+func (g *globals) open(ctx context.Context) (*state, error) {
+	s := &state{}
+	var err error
+	if s.store, err = content.Open(filepath.Join(g.root, "content")); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		s.snapshots, err = g.openSnapshots()
+		if !errors.Is(err, snapshot.ErrLocked) {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if s.names, err = layout.Open(s.store.Dir()); err != nil {
+		return nil, errors.Join(err, s.snapshots.Close())
+	}
+	if err := sweepRuns(ctx, g.root, s.snapshots); err != nil {
+		return nil, errors.Join(err, s.snapshots.Close())
+	}
+	return s, nil
+}
+
+func (g *globals) openSnapshots() (snapshot.Snapshotter, error) {
+	dir := filepath.Join(g.root, g.snapshotter)
+	switch g.snapshotter {
+	case "overlay":
+		s, err := snapshot.NewOverlay(dir)
+		if err != nil {
+			return nil, err
+		}
+		return s, nil
+	case "copy":
+		s, err := snapshot.NewCopy(dir)
+		if err != nil {
+			return nil, err
+		}
+		return s, nil
+	}
+	return nil, fmt.Errorf("snapshotter %q: overlay and copy are known", g.snapshotter)
+}
+
+func (s *state) close() error { return s.snapshots.Close() }
+
+// with opens the state for the time of f.
+func (g *globals) with(ctx context.Context, f func(*state) error) error {
+	s, err := g.open(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(s), s.close())
+}
+
+func (g *globals) pullOptions(progress io.Writer) pull.Options {
+	o := pull.Options{Keychain: authn.DefaultKeychain}
+	if !g.quiet {
+		o.Progress = newProgress(progress).show
+	}
+	return o
+}
+
+// canonical is the name under which an image is kept.
+func canonical(ref string) (string, error) {
+	named, err := pull.ParseReference(ref)
+	if err != nil {
+		return "", err
+	}
+	return named.String(), nil
+}
+
+// find gives an image that was pulled or imported before.
+func (s *state) find(ref string) (pull.Image, error) {
+	name, err := canonical(ref)
+	if err != nil {
+		return pull.Image{}, err
+	}
+	desc, err := s.names.Get(name)
+	if err != nil {
+		return pull.Image{}, err
+	}
+	img, err := pull.ReadImage(s.store, desc, nil)
+	if err != nil {
+		return pull.Image{}, fmt.Errorf("%s: %w", name, err)
+	}
+	img.Name = name
+	return img, nil
+}
+
+// pull fetches an image and remembers its name.
+func (s *state) pull(ctx context.Context, ref string, o pull.Options) (pull.Image, error) {
+	img, err := pull.Fetch(ctx, ref, s.store, o)
+	if err != nil {
+		return pull.Image{}, err
+	}
+	return img, s.names.Set(img.Name, img.Target)
+}
+
+// ensure gives the image and pulls it only when it is not there.
+func (s *state) ensure(ctx context.Context, ref string, o pull.Options) (pull.Image, error) {
+	img, err := s.find(ref)
+	if errors.Is(err, layout.ErrNotFound) {
+		return s.pull(ctx, ref, o)
+	}
+	return img, err
+}
