@@ -161,7 +161,7 @@ func (c *compiler) born() []launch.Step {
 // of a child that is not born in its group, because the namespace is rooted where its first member is at that moment.
 func (c *compiler) later(kind specs.LinuxNamespaceType) bool {
 	return kind == specs.TimeNamespace && len(c.spec.Linux.TimeOffsets) > 0 ||
-		kind == specs.CgroupNamespace && c.facts.Cgroup.Path != "" && !c.facts.Cgroup.Born
+		kind == specs.CgroupNamespace && (c.facts.Cgroup.Files > 0 || c.facts.Cgroup.Path != "" && !c.facts.Cgroup.Born)
 }
 
 // fillAndEnter is the root file system: made, shown to the hooks, entered.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,6 +29,7 @@ import (
 type CreateOptions struct {
 	ID, Bundle   string
 	Terminal     Terminal // where the terminal's master goes; nil: nowhere
+	IfTerminal   bool     // Terminal is an offer: a process without one is fine
 	PIDFile      string
 	PIDFDSocket  string
 	PreserveFDs  int
@@ -43,7 +45,7 @@ type Terminal func() (*os.File, error)
 type creation struct {
 	*Container
 	opts  CreateOptions
-	spec  *specs.Spec
+	spec  *spec.Config
 	group *cgroup.Group
 	proc  *launch.Process
 	late  map[int]string
@@ -58,11 +60,14 @@ func (rt *Runtime) Create(ctx context.Context, opts CreateOptions) (proc *launch
 	if s.Process.Terminal && opts.Terminal == nil {
 		return nil, errors.New("cannot allocate tty if the runtime will detach without setting console socket")
 	}
+	if !s.Process.Terminal && opts.IfTerminal {
+		opts.Terminal = nil
+	}
 	if !s.Process.Terminal && opts.Terminal != nil {
 		return nil, errors.New("cannot use console socket if process.terminal is false")
 	}
-	listenFDs(&opts, s)
-	facts, group, err := Facts(s, opts.ID)
+	listenFDs(&opts, s.Spec)
+	facts, group, err := rt.Facts(s.Spec, opts.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -83,12 +88,12 @@ func (rt *Runtime) Create(ctx context.Context, opts CreateOptions) (proc *launch
 }
 
 // load reads the bundle and makes sure that there is a root file system.
-func (rt *Runtime) load(bundle string) (*specs.Spec, error) {
-	s, warnings, err := spec.Load(bundle)
+func (rt *Runtime) load(bundle string) (*spec.Config, error) {
+	s, err := spec.Load(bundle)
 	if err != nil {
 		return nil, err
 	}
-	for _, w := range warnings {
+	for _, w := range s.Warnings {
 		rt.Warn(w)
 	}
 	st, err := os.Stat(s.Root.Path)
@@ -105,20 +110,20 @@ func (rt *Runtime) load(bundle string) (*specs.Spec, error) {
 }
 
 // reserve takes the id and records what is needed to clear up, should we die before the end.
-func (rt *Runtime) reserve(opts CreateOptions, s *specs.Spec, group *cgroup.Group) (*creation, error) {
+func (rt *Runtime) reserve(opts CreateOptions, s *spec.Config, group *cgroup.Group) (*creation, error) {
 	dir, err := rt.Root.Reserve(opts.ID)
 	if err != nil {
 		return nil, err
 	}
 	record := &state.Record{
 		ID: opts.ID, Version: s.Version, Bundle: opts.Bundle, Rootfs: s.Root.Path, Created: time.Now().UTC(),
-		Owner: uint32(os.Getuid()), Annotations: s.Annotations, Hooks: s.Hooks, PIDNS: spec.New(s, specs.PIDNamespace),
+		Owner: uint32(os.Getuid()), Annotations: s.Annotations, Hooks: s.Hooks, PIDNS: spec.New(s.Spec, specs.PIDNamespace),
 	}
 	if group != nil {
 		record.Cgroup = group.Path()
 	}
 	c := &creation{Container: &Container{record, dir, rt}, opts: opts, spec: s, group: group}
-	if err := errors.Join(dir.Lock(), dir.Put(record), dir.PutConfig(s)); err != nil {
+	if err := errors.Join(dir.Lock(), dir.Put(record), dir.PutConfig(s.Text)); err != nil {
 		return nil, errors.Join(err, dir.Remove(), dir.Close())
 	}
 	return c, nil
@@ -126,7 +131,7 @@ func (rt *Runtime) reserve(opts CreateOptions, s *specs.Spec, group *cgroup.Grou
 
 // launch compiles and performs the plan.
 func (c *creation) launch(ctx context.Context, facts plan.Facts) error {
-	p, err := plan.Compile(c.spec, facts, c.request(), c.acts(ctx))
+	p, err := plan.Compile(c.spec.Spec, facts, c.request(), c.acts(ctx))
 	if err != nil {
 		return err
 	}
@@ -219,7 +224,11 @@ func (c *creation) acts(ctx context.Context) plan.Acts {
 }
 
 func holdCgroup(r *launch.Run, g *cgroup.Group, s launch.Slot) error {
-	f, err := g.File()
+	dir, ok := unifiedDir(g)
+	if !ok {
+		return errors.New("no cgroup v2 tree is mounted")
+	}
+	f, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
@@ -232,6 +241,9 @@ func holdJoinFiles(r *launch.Run, g *cgroup.Group, slots []launch.Slot) error {
 	if err != nil {
 		return err
 	}
+	files = slices.DeleteFunc(files, func(f *os.File) bool { // the v2 tree is joined by being born there
+		return filepath.Base(f.Name()) == "cgroup.procs" && f.Close() == nil
+	})
 	if len(files) != len(slots) {
 		for _, f := range files {
 			_ = f.Close() // the mismatch is the error

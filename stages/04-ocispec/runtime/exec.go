@@ -21,6 +21,7 @@ type ExecOptions struct {
 	ID           string
 	Process      func(container *specs.Process) (*specs.Process, error) // the process, made from the container's own
 	Terminal     Terminal
+	IfTerminal   bool // Terminal is an offer
 	PIDFile      string
 	PIDFDSocket  string
 	PreserveFDs  int
@@ -47,7 +48,7 @@ func (rt *Runtime) Exec(ctx context.Context, opts ExecOptions) (*launch.Process,
 	if err != nil {
 		return nil, err
 	}
-	if err := c.replaceProcess(s, opts); err != nil {
+	if err := c.replaceProcess(s, &opts); err != nil {
 		return nil, err
 	}
 	p, err := c.compileExec(s, opts)
@@ -68,7 +69,7 @@ func (rt *Runtime) Exec(ctx context.Context, opts ExecOptions) (*launch.Process,
 }
 
 // replaceProcess puts the new process in the place of the container's own and checks it in the same way.
-func (c *Container) replaceProcess(s *specs.Spec, opts ExecOptions) error {
+func (c *Container) replaceProcess(s *specs.Spec, opts *ExecOptions) error {
 	p, err := opts.Process(s.Process)
 	if err != nil {
 		return err
@@ -77,6 +78,9 @@ func (c *Container) replaceProcess(s *specs.Spec, opts ExecOptions) error {
 		p.Capabilities = s.Process.Capabilities
 	}
 	s.Process = p
+	if !p.Terminal && opts.IfTerminal {
+		opts.Terminal = nil
+	}
 	warnings, err := spec.Process(p)
 	for _, w := range warnings {
 		c.rt.Warn(w)

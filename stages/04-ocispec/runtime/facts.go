@@ -45,7 +45,7 @@ func ownFacts() (plan.Facts, error) {
 }
 
 // Facts gathers what the plan of a configuration depends on. Nothing is made or changed.
-func Facts(s *specs.Spec, id string) (plan.Facts, *cgroup.Group, error) {
+func (rt *Runtime) Facts(s *specs.Spec, id string) (plan.Facts, *cgroup.Group, error) {
 	f, err := ownFacts()
 	if err != nil {
 		return f, nil, err
@@ -63,7 +63,7 @@ func Facts(s *specs.Spec, id string) (plan.Facts, *cgroup.Group, error) {
 			return f, nil, err
 		}
 	}
-	group, err := groupFor(s, id)
+	group, err := rt.groupFor(s, id)
 	if err != nil || group == nil {
 		return f, nil, err
 	}
@@ -108,20 +108,17 @@ func mountOf(dir string) (string, error) {
 
 // groupFor names the container's cgroup: config.json's path, counted from the mount points, or one below /slipway. An ordinary
 // user gets none.
-func groupFor(s *specs.Spec, id string) (*cgroup.Group, error) {
-	layout, err := cgroup.Detect()
+func (rt *Runtime) groupFor(s *specs.Spec, id string) (*cgroup.Group, error) {
+	if os.Geteuid() != 0 {
+		return nil, nil
+	}
+	layout, err := rt.layout()
 	if err != nil {
-		if os.Geteuid() != 0 {
-			return nil, nil
-		}
 		return nil, err
 	}
 	name := s.Linux.CgroupsPath
 	if name == "" {
 		name = path.Join("/slipway", id)
-	}
-	if os.Geteuid() != 0 {
-		return nil, nil
 	}
 	group, err := layout.Group(path.Join("/", name))
 	if err != nil {
@@ -132,21 +129,38 @@ func groupFor(s *specs.Spec, id string) (*cgroup.Group, error) {
 
 func cgroupFacts(g *cgroup.Group, s *specs.Spec) (plan.CgroupFacts, error) {
 	f := plan.CgroupFacts{Path: g.Path(), V2: g.Layout().Mode() == cgroup.V2}
-	f.Born = f.V2
 	points, err := mountPoints()
 	if err != nil {
 		return f, err
 	}
 	shown := s != nil && slices.ContainsFunc(s.Mounts, func(m specs.Mount) bool { return m.Type == "cgroup" })
 	for _, p := range points {
-		if !f.V2 && (p.kind == "cgroup" || p.kind == "cgroup2") {
+		switch p.kind {
+		case "cgroup":
 			f.Files++
+		case "cgroup2":
+			f.Born = true
 		}
 		if shown && p.kind == "cgroup" {
 			f.Mounted = append(f.Mounted, plan.CgroupMount{Name: path.Base(p.point), Group: path.Join(p.point, g.Path()), Data: p.controllers()})
 		}
 	}
 	return f, nil
+}
+
+// unifiedDir is the group's directory in the v2 tree. On a hybrid machine a process is born there, too: moving it there later
+// would stop all forks of the machine for a moment (kernel: cgroup_attach_lock).
+func unifiedDir(g *cgroup.Group) (string, bool) {
+	points, err := mountPoints()
+	if err != nil {
+		return "", false
+	}
+	for _, p := range points {
+		if p.kind == "cgroup2" {
+			return path.Join(p.point, g.Path()), true
+		}
+	}
+	return "", false
 }
 
 // mountPoint is a line of /proc/self/mountinfo (proc_pid_mountinfo(5)).

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync"
 
 	"github.com/slipway-engine/slipway/stages/02-cgroups/cgroup"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/lifecycle"
@@ -17,8 +18,14 @@ import (
 
 // Runtime is where containers are recorded and how warnings are told.
 type Runtime struct {
-	Root *state.Root
-	Warn func(string) // never nil
+	Root   *state.Root
+	Warn   func(string)
+	layout func() (*cgroup.Layout, error) // looked at once, when first needed
+}
+
+// New makes a runtime that keeps its containers below root.
+func New(root *state.Root, warn func(string)) *Runtime {
+	return &Runtime{root, warn, sync.OnceValues(cgroup.Detect)}
 }
 
 // Container is one that exists: its directory and its record.
@@ -96,7 +103,7 @@ func (rt *Runtime) with(id string, op lifecycle.Op, do func(*Container) error) e
 
 // group is the container's cgroup.
 func (c *Container) group() (*cgroup.Group, error) {
-	layout, err := cgroup.Detect()
+	layout, err := c.rt.layout()
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ type Foreground struct {
 	ours, theirs *os.File // a pair of sockets; the child sends its master over theirs
 	master       *os.File
 	saved        *unix.Termios
+	used         bool
 }
 
 // NewForeground makes the pair that stands in for a console socket.
@@ -26,7 +27,13 @@ func NewForeground() (*Foreground, error) {
 }
 
 // Socket is the end that the container gets.
-func (f *Foreground) Socket() (*os.File, error) { return f.theirs, nil }
+func (f *Foreground) Socket() (*os.File, error) {
+	f.used = true
+	return f.theirs, nil
+}
+
+// Used tells whether a container took it.
+func (f *Foreground) Used() bool { return f.used }
 
 // Connect receives the master, makes our terminal raw and copies both ways until the container closes its side.
 func (f *Foreground) Connect() (copied <-chan error, err error) {

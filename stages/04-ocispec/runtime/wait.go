@@ -14,7 +14,7 @@ import (
 // counts it: 128 and the signal's number when a signal ended it.
 func Forward(proc *launch.Process, resized func()) (int, error) {
 	signals := make(chan os.Signal, 64)
-	signal.Notify(signals)
+	signal.Notify(signals, forwarded()...)
 	defer signal.Stop(signals)
 	type result struct {
 		ws  unix.WaitStatus
@@ -34,12 +34,15 @@ func Forward(proc *launch.Process, resized func()) (int, error) {
 	}
 }
 
-// pass forwards a signal. SIGCHLD is about our children, SIGURG is the Go runtime's own, SIGPIPE is our writing.
+// forwarded are the signals that people and supervisors send. Each one more costs the Go runtime six thread switches at the
+// start, so the list is not all of them.
+func forwarded() []os.Signal {
+	return []os.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM, unix.SIGWINCH}
+}
+
+// pass forwards a signal; a change of the terminal's size is ours to handle.
 func pass(proc *launch.Process, s unix.Signal, resized func()) error {
-	switch s {
-	case unix.SIGCHLD, unix.SIGURG, unix.SIGPIPE:
-		return nil
-	case unix.SIGWINCH:
+	if s == unix.SIGWINCH {
 		resized()
 		return nil
 	}

@@ -17,22 +17,34 @@ import (
 // maxSize bounds what is read: a config.json of this size is a mistake or an attack.
 const maxSize = 16 << 20
 
-// Load reads and validates BUNDLE/config.json. root.path is made absolute. The warnings are about what is ignored.
-func Load(bundle string) (s *specs.Spec, warnings []string, err error) {
-	s, err = read(bundle)
+// Config is a valid configuration.
+type Config struct {
+	*specs.Spec
+	Text     []byte   // as it was read
+	Warnings []string // about what is ignored
+}
+
+// Load reads and validates BUNDLE/config.json. root.path is made absolute.
+func Load(bundle string) (*Config, error) {
+	text, err := read(bundle)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if warnings, err = Validate(s); err != nil {
-		return nil, nil, fmt.Errorf("config.json: %w", err)
+	s, err := Decode(text)
+	if err != nil {
+		return nil, err
+	}
+	warnings, err := Validate(s)
+	if err != nil {
+		return nil, fmt.Errorf("config.json: %w", err)
 	}
 	if !filepath.IsAbs(s.Root.Path) {
 		s.Root.Path = filepath.Join(bundle, s.Root.Path)
 	}
-	return s, warnings, nil
+	return &Config{s, text, warnings}, nil
 }
 
-func read(bundle string) (*specs.Spec, error) {
+func read(bundle string) ([]byte, error) {
 	f, err := os.Open(filepath.Join(bundle, "config.json"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("JSON specification file config.json not found in %s", bundle)
@@ -47,7 +59,7 @@ func read(bundle string) (*specs.Spec, error) {
 	if len(data) > maxSize {
 		return nil, fmt.Errorf("config.json is larger than %d MiB", maxSize>>20)
 	}
-	return Decode(data)
+	return data, nil
 }
 
 // Decode parses the text of a config.json.

@@ -80,14 +80,15 @@ func TestTextErrorsSayWhere(t *testing.T) {
 
 func TestLoad(t *testing.T) {
 	dir := t.TempDir()
-	_, _, err := spec.Load(dir)
+	_, err := spec.Load(dir)
 	require.EqualError(t, err, "JSON specification file config.json not found in "+dir)
 	text, err := json.Marshal(spec.Example())
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.json"), text, 0o600))
-	s, warnings, err := spec.Load(dir)
+	s, err := spec.Load(dir)
 	require.NoError(t, err)
-	require.Empty(t, warnings)
+	require.Empty(t, s.Warnings)
+	require.Equal(t, text, s.Text)
 	require.Equal(t, filepath.Join(dir, "rootfs"), s.Root.Path)
 }
 

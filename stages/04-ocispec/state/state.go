@@ -184,12 +184,8 @@ func (d *Dir) Get() (*Record, error) {
 
 // PutConfig keeps the configuration that the container was made from: what happens to the bundle's afterwards must not matter
 // (runtime-spec runtime.md, "Create").
-func (d *Dir) PutConfig(s *specs.Spec) error {
-	data, err := json.Marshal(s)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(d.Path, configName), data, 0o600)
+func (d *Dir) PutConfig(text []byte) error {
+	return os.WriteFile(filepath.Join(d.Path, configName), text, 0o600)
 }
 
 // Config reads what PutConfig kept.
@@ -201,6 +197,9 @@ func (d *Dir) Config() (*specs.Spec, error) {
 	s := new(specs.Spec)
 	if err := json.Unmarshal(data, s); err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(d.Path, configName), err)
+	}
+	if s.Linux == nil {
+		s.Linux = &specs.Linux{}
 	}
 	return s, nil
 }

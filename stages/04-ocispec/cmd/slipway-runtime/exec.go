@@ -69,18 +69,12 @@ func runExec(ctx context.Context, g *global, o *execOptions, id string) error {
 		ID: id, PIDFile: o.pidFile, PIDFDSocket: o.pidfdSocket, PreserveFDs: o.preserve, IgnorePaused: o.ignorePaused, Cgroup: o.cgroup,
 	}
 	var fore *runtime.Foreground
-	terminal := false
-	opts.Process = func(container *specs.Process) (*specs.Process, error) {
-		p, err := o.makeProcess(container)
-		if err == nil {
-			terminal = p.Terminal
-		}
-		return p, err
-	}
+	opts.Process = o.makeProcess
 	switch {
 	case o.console != "":
 		opts.Terminal = runtime.ConsoleSocket(o.console)
-	case !o.detach && o.tty:
+	case !o.detach:
+		opts.IfTerminal = true
 		if fore, err = runtime.NewForeground(); err != nil {
 			return err
 		}
@@ -88,22 +82,14 @@ func runExec(ctx context.Context, g *global, o *execOptions, id string) error {
 	}
 	proc, err := rt.Exec(ctx, opts)
 	if err != nil {
-		return execError{err}
+		return err
 	}
 	defer proc.Close()
 	if o.detach {
 		return nil
 	}
-	if !terminal {
-		fore = nil
-	}
 	return attend(proc, fore)
 }
-
-// execError ends the program with 255, which runc uses so that a caller can tell it from the process's own statuses.
-type execError struct{ error }
-
-func (e execError) Unwrap() error { return e.error }
 
 // makeProcess is process.json, or the container's own process with the flags' changes.
 func (o *execOptions) makeProcess(container *specs.Process) (*specs.Process, error) {

@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-engine/slipway/stages/04-ocispec/plan"
-	"github.com/slipway-engine/slipway/stages/04-ocispec/runtime"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/spec"
 )
 
@@ -35,19 +34,23 @@ func runExplain(w io.Writer, g *global, bundle string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	s, warnings, err := spec.Load(bundle)
+	s, err := spec.Load(bundle)
 	if err != nil {
 		return err
 	}
-	facts, _, err := runtime.Facts(s, filepath.Base(bundle))
+	rt, err := g.runtime()
 	if err != nil {
 		return err
 	}
-	p, err := plan.Compile(s, facts, plan.Request{ID: filepath.Base(bundle), ConsoleSocket: s.Process.Terminal}, plan.Acts{})
+	facts, _, err := rt.Facts(s.Spec, filepath.Base(bundle))
 	if err != nil {
 		return err
 	}
-	for _, text := range append(warnings, p.Warnings...) {
+	p, err := plan.Compile(s.Spec, facts, plan.Request{ID: filepath.Base(bundle), ConsoleSocket: s.Process.Terminal}, plan.Acts{})
+	if err != nil {
+		return err
+	}
+	for _, text := range append(s.Warnings, p.Warnings...) {
 		g.out.warn(text)
 	}
 	if !asJSON {

@@ -100,7 +100,7 @@ func (g *global) runtime() (*runtime.Runtime, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &runtime.Runtime{Root: root, Warn: g.out.warn}, nil
+	return runtime.New(root, g.out.warn), nil
 }
 
 // one wants the container's id and nothing else.

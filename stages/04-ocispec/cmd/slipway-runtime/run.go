@@ -8,7 +8,6 @@ import (
 
 	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/runtime"
-	"github.com/slipway-engine/slipway/stages/04-ocispec/spec"
 )
 
 type runOptions struct {
@@ -78,20 +77,16 @@ func firstError(first, second error) error {
 	return first
 }
 
-// foreground connects our own terminal when the container wants one and nobody else takes it.
+// foreground offers our own terminal when nobody else takes it.
 func (o *runOptions) foreground(opts *runtime.CreateOptions) (*runtime.Foreground, error) {
 	if o.detach || o.console != "" {
 		return nil, nil
-	}
-	s, _, err := spec.Load(opts.Bundle)
-	if err != nil || !s.Process.Terminal {
-		return nil, err
 	}
 	fore, err := runtime.NewForeground()
 	if err != nil {
 		return nil, err
 	}
-	opts.Terminal = fore.Socket
+	opts.Terminal, opts.IfTerminal = fore.Socket, true
 	return fore, nil
 }
 
@@ -99,7 +94,7 @@ func (o *runOptions) foreground(opts *runtime.CreateOptions) (*runtime.Foregroun
 func attend(proc *launch.Process, fore *runtime.Foreground) error {
 	resized := func() {}
 	var copied <-chan error
-	if fore != nil {
+	if fore != nil && fore.Used() {
 		var err error
 		if copied, err = fore.Connect(); err != nil {
 			return err
@@ -107,7 +102,7 @@ func attend(proc *launch.Process, fore *runtime.Foreground) error {
 		resized = fore.Resize
 	}
 	code, err := runtime.Forward(proc, resized)
-	if fore != nil {
+	if copied != nil {
 		err = errors.Join(err, <-copied, fore.Close())
 	}
 	if err != nil {
