@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/moby/moby/client"
@@ -72,6 +74,22 @@ func (a *App) warn(text string) { fmt.Fprintf(a.Err, "WARNING: %s\n", text) }
 
 // closeAfter closes what was only read from.
 func closeAfter(c io.Closer) { _ = c.Close() }
+
+// wording turns the client library's words for a missing daemon into ours.
+func (a *App) wording(err error) string {
+	if client.IsErrConnectionFailed(err) && errors.Is(err, os.ErrNotExist) {
+		return fmt.Sprintf("Cannot connect to the Slipway daemon at %s. Is the slipway daemon running?", a.daemonHost())
+	}
+	return a.named(err.Error())
+}
+
+// named puts our name where the library says that no daemon answered.
+func (a *App) named(text string) string {
+	if !strings.HasPrefix(text, "Cannot connect to the Docker daemon") {
+		return text
+	}
+	return strings.NewReplacer("Docker daemon", "Slipway daemon", "docker daemon", "slipway daemon").Replace(text)
+}
 
 // complain prints what is worth saying and is no failure.
 func (a *App) complain(err error) { fmt.Fprintln(a.Err, err) }

@@ -67,6 +67,9 @@ func runCreate(ctx context.Context, app *App, o *createOptions, args []string) e
 
 // runMistake is what run and create print before the daemon was asked.
 func runMistake(verb string, err error) string {
+	if mistake, ok := errors.AsType[runflags.FlagError](err); ok {
+		return fmt.Sprintf("%v\n\nUsage:  slipway %s [OPTIONS] IMAGE [COMMAND] [ARG...]\n\nRun 'slipway %s --help' for more information", mistake, verb, verb)
+	}
 	return fmt.Sprintf("slipway: %v\n\nRun 'slipway %s --help' for more information", err, verb)
 }
 

@@ -38,7 +38,7 @@ func runExec(ctx context.Context, app *App, o *execOptions, args []string) error
 	}
 	request.DetachKeys = o.detachKeys
 	if _, ok := terminal(app.In); request.TTY && request.AttachStdin && !ok {
-		return errors.New("cannot attach stdin to a TTY-enabled container because stdin is not a terminal")
+		return errors.New("the input device is not a TTY")
 	}
 	api, err := app.connect()
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/distribution/reference"
+	"github.com/docker/go-units"
 	"github.com/moby/moby/api/types/image"
 	"github.com/moby/moby/client"
 	"github.com/spf13/cobra"
@@ -114,6 +115,6 @@ func (a *App) imageRow(s image.Summary, name, tag, digest string, noTrunc bool) 
 	created := time.Unix(s.Created, 0)
 	return row{
 		labelsField: s.Labels, "Repository": name, "Tag": tag, "Digest": digest, "ID": id, "CreatedSince": a.ago(created), "CreatedAt": createdAt(created),
-		"Size": decimalText(s.Size), "VirtualSize": decimalText(s.Size), "SharedSize": "N/A", "UniqueSize": "N/A", "Containers": containers,
+		"Size": decimalText(s.Size), "VirtualSize": units.HumanSize(float64(s.Size)), "SharedSize": "N/A", "UniqueSize": "N/A", "Containers": containers,
 	}
 }

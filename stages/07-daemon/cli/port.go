@@ -53,7 +53,7 @@ func portLines(ports network.PortMap, name, wanted string) ([]string, error) {
 		}
 		bindings := ports[port]
 		if len(bindings) == 0 {
-			return nil, fmt.Errorf("Error: No public port '%s' published for %s", port, name)
+			return nil, fmt.Errorf("Error: No public port '%s' published for %s", wanted, name)
 		}
 		for _, b := range bindings {
 			lines = append(lines, net.JoinHostPort(b.HostIP.String(), b.HostPort))

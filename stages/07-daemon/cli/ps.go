@@ -95,7 +95,7 @@ func (a *App) psRow(c container.Summary, noTrunc bool) row {
 		"ID":        id, "Names": namesText(c.Names, noTrunc), "Image": imageText(c.Image, noTrunc), "Command": quoted(c.Command, noTrunc),
 		"CreatedAt": createdAt(created), "RunningFor": a.ago(created), "Status": c.Status, "State": string(c.State), "Ports": portsText(c.Ports),
 		"Size": sizeText(c), "Labels": labelsText(c.Labels), "Mounts": mountsText(c.Mounts, noTrunc), "LocalVolumes": localVolumes(c.Mounts),
-		"Networks": strings.Join(networks, ","), "Platform": platformText(c),
+		"Networks": strings.Join(networks, ","), "Platform": platformOf(c),
 	}
 }
 
@@ -158,9 +158,10 @@ func localVolumes(mounts []container.MountPoint) string {
 	return fmt.Sprint(count)
 }
 
-func platformText(c container.Summary) string {
+// platformOf is nothing where the daemon does not tell: `--format json` shows null then, as docker does.
+func platformOf(c container.Summary) any {
 	if c.ImageManifestDescriptor == nil || c.ImageManifestDescriptor.Platform == nil {
-		return ""
+		return nil
 	}
 	p := c.ImageManifestDescriptor.Platform
 	return strings.TrimSuffix(p.OS+"/"+p.Architecture+"/"+p.Variant, "/")

@@ -30,7 +30,7 @@ func runRm(ctx context.Context, app *App, o client.ContainerRemoveOptions, names
 		_, err := api.ContainerRemove(ctx, name, o)
 		if o.Force && cerrdefs.IsNotFound(err) {
 			app.complain(err) // with --force an absent container is said, and is no failure
-			return nil
+			return errSaid
 		}
 		return err
 	})

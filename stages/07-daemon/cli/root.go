@@ -24,11 +24,11 @@ func Main(ctx context.Context, app *App, args []string) int {
 	}
 	if status, ok := errors.AsType[StatusError](err); ok {
 		if status.Text != "" {
-			fmt.Fprintln(app.Err, status.Text)
+			fmt.Fprintln(app.Err, app.named(status.Text))
 		}
 		return status.Code
 	}
-	fmt.Fprintln(app.Err, err)
+	fmt.Fprintln(app.Err, app.wording(err))
 	return 1
 }
 
@@ -102,7 +102,7 @@ func management(name, short string) *cobra.Command {
 		Use: name, Short: short, DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return fmt.Errorf("slipway: unknown command: slipway %s %s\n\nUsage:  slipway %s COMMAND\n\nRun 'slipway %s --help' for more information", name, args[0], name, name)
+				return fmt.Errorf("slipway: unknown command: slipway %s %s\n\nUsage:  slipway %s\n\nRun 'slipway %s --help' for more information", name, args[0], name, name)
 			}
 			return cmd.Help()
 		},
@@ -140,7 +140,7 @@ func exactArgs(n int) cobra.PositionalArgs {
 		if len(args) == n {
 			return nil
 		}
-		return wrongCount(cmd, "requires", n)
+		return wrongCount(cmd, "requires", "Run", n)
 	}
 }
 
@@ -149,7 +149,7 @@ func minArgs(n int) cobra.PositionalArgs {
 		if len(args) >= n {
 			return nil
 		}
-		return wrongCount(cmd, "requires at least", n)
+		return wrongCount(cmd, "requires at least", "See", n)
 	}
 }
 
@@ -160,12 +160,12 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	return StatusError{Code: 1, Text: fmt.Sprintf("%s: '%s' accepts no arguments\n\nUsage:  %s\n\nRun '%s --help' for more information", "slipway", cmd.CommandPath(), cmd.UseLine(), cmd.CommandPath())}
 }
 
-func wrongCount(cmd *cobra.Command, verb string, n int) error {
+func wrongCount(cmd *cobra.Command, verb, see string, n int) error {
 	noun := "arguments"
 	if n == 1 {
 		noun = "argument"
 	}
-	return StatusError{Code: 1, Text: fmt.Sprintf("slipway: '%s' %s %d %s\n\nUsage:  %s\n\nSee '%s --help' for more information", cmd.CommandPath(), verb, n, noun, cmd.UseLine(), cmd.CommandPath())}
+	return StatusError{Code: 1, Text: fmt.Sprintf("slipway: '%s' %s %d %s\n\nUsage:  %s\n\n%s '%s --help' for more information", cmd.CommandPath(), verb, n, noun, cmd.UseLine(), see, cmd.CommandPath())}
 }
 
 // filterFlag collects --filter key=value.
@@ -175,7 +175,7 @@ func (f filterFlag) Set(text string) error {
 	key, value, ok := strings.Cut(text, "=")
 	key = strings.ToLower(strings.TrimSpace(key))
 	if !ok || key == "" {
-		return errors.New("invalid filter '" + text + "'")
+		return errors.New("bad format of filter (expected name=value)")
 	}
 	if f[key] == nil {
 		f[key] = map[string]bool{}

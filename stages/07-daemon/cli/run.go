@@ -36,11 +36,11 @@ func newRun(app *App) *cobra.Command {
 func runRun(ctx context.Context, app *App, o *runOptions, args []string) error {
 	o.flags.Detach = o.detach
 	request, err := o.flags.Compile(args, app.sources())
-	if err == nil {
-		err = o.conflicts(app, request)
-	}
 	if err != nil {
 		return StatusError{Code: 125, Text: runMistake("run", err)}
+	}
+	if err := o.conflicts(app, request); err != nil {
+		return err
 	}
 	api, err := app.connect()
 	if err != nil {
@@ -62,7 +62,7 @@ func (o *runOptions) conflicts(app *App, r *runflags.Request) error {
 	}
 	if r.Config.Tty && r.Config.AttachStdin {
 		if _, ok := terminal(app.In); !ok {
-			return errors.New("cannot attach stdin to a TTY-enabled container because stdin is not a terminal")
+			return errors.New("the input device is not a TTY")
 		}
 	}
 	return nil

@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/moby/moby/client"
 	"github.com/spf13/cobra"
@@ -32,15 +34,29 @@ func runStart(ctx context.Context, app *App, o startOptions, names []string) err
 		return err
 	}
 	if !o.attach && !o.interactive {
-		return app.each(names, func(name string) error {
-			_, err := api.ContainerStart(ctx, name, client.ContainerStartOptions{})
-			return err
-		})
+		return app.startAll(ctx, api, names)
 	}
 	if len(names) > 1 {
 		return errors.New("you cannot start and attach multiple containers at once")
 	}
 	return app.startAttached(ctx, api, o, names[0])
+}
+
+// startAll says each failure when it happens and sums them up at the end.
+func (a *App) startAll(ctx context.Context, api *client.Client, names []string) error {
+	var failed []string
+	for _, name := range names {
+		if _, err := api.ContainerStart(ctx, name, client.ContainerStartOptions{}); err != nil {
+			a.complain(err)
+			failed = append(failed, name)
+			continue
+		}
+		a.println(name)
+	}
+	if len(failed) > 0 {
+		return fmt.Errorf("Error: failed to start containers: %s", strings.Join(failed, ", "))
+	}
+	return nil
 }
 
 // startAttached keeps run's order: attach, wait, start.

@@ -64,7 +64,7 @@ func (l listing) write(out io.Writer, format string, quiet bool) error {
 	var body bytes.Buffer
 	for _, r := range l.rows {
 		if err := tmpl.Execute(&body, r); err != nil {
-			return fmt.Errorf("template parsing error: %w", err)
+			return fmt.Errorf("failed to execute template: %w", err)
 		}
 		body.WriteByte('\n')
 	}
@@ -87,7 +87,7 @@ func parseTemplate(text string) (*template.Template, error) {
 	text = strings.NewReplacer(`\t`, "\t", `\n`, "\n").Replace(text)
 	tmpl, err := template.New("").Funcs(templateFunctions()).Option("missingkey=error").Parse(text)
 	if err != nil {
-		return nil, StatusError{Code: 64, Text: fmt.Sprintf("template parsing error: %v", err)}
+		return nil, fmt.Errorf("failed to parse template: %w", err)
 	}
 	return tmpl, nil
 }

@@ -5,6 +5,9 @@ import (
 	"sync"
 )
 
+// errSaid ends one name's turn without its name being printed, and without failing.
+var errSaid = errors.New("already said")
+
 // together runs act for all names at once, up to fifty in flight, because stopping takes seconds each. Names are printed in the order
 // they were given, each as soon as it and those before it are done.
 func (a *App) together(names []string, act func(string) error) error {
@@ -21,7 +24,11 @@ func (a *App) together(names []string, act func(string) error) error {
 	}
 	var failed error
 	for i, name := range names {
-		if err := <-results[i]; err != nil {
+		err := <-results[i]
+		if errors.Is(err, errSaid) {
+			continue
+		}
+		if err != nil {
 			failed = errors.Join(failed, err)
 			continue
 		}

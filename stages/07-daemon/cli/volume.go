@@ -55,7 +55,7 @@ func runVolumeLs(ctx context.Context, app *App, o volumeLsOptions) error {
 		}
 		l.rows = append(l.rows, row{
 			labelsField: v.Labels, "Driver": v.Driver, "Name": v.Name, "Scope": v.Scope, "Mountpoint": v.Mountpoint,
-			"Labels": labelsText(v.Labels), "Size": size, "Links": links,
+			"Labels": labelsText(v.Labels), "Size": size, "Links": links, "Availability": "N/A", "Group": "N/A", "Status": "N/A",
 		})
 	}
 	sortRows(l.rows, "Name")

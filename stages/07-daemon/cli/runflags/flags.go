@@ -17,7 +17,7 @@ type Flags struct {
 	Interactive, TTY, Detach, Remove, Init                bool
 	StopSignal                                            string
 	StopTimeout                                           int
-	Restart, Runtime, Platform, CIDFile                   string
+	Restart, Runtime, Platform, CIDFile, Isolation        string
 	LogDriver                                             string
 	LogOpts                                               []string
 
@@ -94,6 +94,7 @@ func (f *Flags) bindProcess(fs *pflag.FlagSet) {
 	fs.IntVar(&f.StopTimeout, "stop-timeout", 0, "Timeout (in seconds) to stop a container")
 	fs.StringVar(&f.Restart, "restart", "no", "Restart policy to apply when a container exits")
 	fs.StringVar(&f.Runtime, "runtime", "", "Runtime to use for this container")
+	fs.StringVar(&f.Isolation, "isolation", "", "Container isolation technology")
 	fs.StringVar(&f.Platform, "platform", "", "Set platform if server is multi-platform capable")
 	fs.StringVar(&f.CIDFile, "cidfile", "", "Write the container ID to the file")
 	fs.StringVar(&f.LogDriver, "log-driver", "", "Logging driver for the container")

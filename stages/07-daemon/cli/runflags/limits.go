@@ -1,8 +1,10 @@
 package runflags
 
 import (
+	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -38,10 +40,12 @@ func (f *Flags) limits(r *Request, _ Sources) error {
 	for _, text := range f.Ulimits {
 		limit, err := units.ParseUlimit(text)
 		if err != nil {
-			return fmt.Errorf("invalid argument %q for \"--ulimit\" flag: %w", text, err)
+			return FlagError{text, "ulimit", err}
 		}
+		h.Ulimits = slices.DeleteFunc(h.Ulimits, func(u *units.Ulimit) bool { return u.Name == limit.Name })
 		h.Ulimits = append(h.Ulimits, limit)
 	}
+	slices.SortFunc(h.Ulimits, func(a, b *units.Ulimit) int { return strings.Compare(a.Name, b.Name) })
 	return nil
 }
 
@@ -52,11 +56,11 @@ func nanoCPUs(text string) (int64, error) {
 	}
 	cpus, ok := new(big.Rat).SetString(text)
 	if !ok {
-		return 0, fmt.Errorf("failed to parse %v as a rational number", text)
+		return 0, FlagError{text, "cpus", fmt.Errorf("failed to parse %v as a rational number", text)}
 	}
 	nano := cpus.Mul(cpus, big.NewRat(1e9, 1))
 	if !nano.IsInt() {
-		return 0, fmt.Errorf("value is too precise")
+		return 0, FlagError{text, "cpus", errors.New("value is too precise")}
 	}
 	return nano.Num().Int64(), nil
 }

@@ -23,7 +23,7 @@ func (f *Flags) mounts(r *Request, from Sources) error {
 	for _, text := range f.Mounts {
 		m, err := parseMount(text, from)
 		if err != nil {
-			return fmt.Errorf("invalid argument %q for \"--mount\" flag: %w", text, err)
+			return FlagError{text, "mount", err}
 		}
 		h.Mounts = append(h.Mounts, m)
 	}
@@ -51,7 +51,7 @@ func volume(r *Request, text string, from Sources) error {
 		return nil
 	}
 	if source == "" || rest == "" {
-		return fmt.Errorf("invalid volume specification: '%s': invalid empty volume spec", text)
+		return fmt.Errorf("invalid spec: %s: empty section between colons", text)
 	}
 	if strings.HasPrefix(source, ".") {
 		abs, err := from.Abs(source)

@@ -2,6 +2,7 @@ package runflags
 
 import (
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -19,7 +20,7 @@ func (f *Flags) network(r *Request, _ Sources) error {
 	for i, text := range f.Networks {
 		name, endpoint, err := attachment(text)
 		if err != nil {
-			return err
+			return FlagError{text, "network", err}
 		}
 		if i == 0 {
 			h.NetworkMode = container.NetworkMode(name)
@@ -82,7 +83,7 @@ func attachment(text string) (string, *network.EndpointSettings, error) {
 		}
 	}
 	if name == "" {
-		return "", nil, fmt.Errorf("invalid argument %q for \"--network\" flag: network name is required", text)
+		return "", nil, errors.New("network name is required")
 	}
 	return name, endpoint, nil
 }
@@ -107,7 +108,7 @@ func (f *Flags) firstEndpoint(mode container.NetworkMode, endpoint *network.Endp
 	for _, text := range f.LinkLocalIPs {
 		ip, err := netip.ParseAddr(text)
 		if err != nil {
-			return fmt.Errorf("invalid argument %q for \"--link-local-ip\" flag: %s is not an ip address", text, text)
+			return FlagError{text, "link-local-ip", fmt.Errorf("IP address is not correctly formatted: %s", text)}
 		}
 		ipamOf(endpoint).LinkLocalIPs = append(ipamOf(endpoint).LinkLocalIPs, ip)
 	}
@@ -127,7 +128,7 @@ func ipamOf(endpoint *network.EndpointSettings) *network.EndpointIPAMConfig {
 func setAddress(endpoint *network.EndpointSettings, key, value string) error {
 	ip, err := netip.ParseAddr(value)
 	if err != nil {
-		return fmt.Errorf("invalid argument %q for \"--%s\" flag: %w", value, key, err)
+		return FlagError{value, key, err}
 	}
 	if key == "ip6" {
 		ipamOf(endpoint).IPv6Address = ip
@@ -152,7 +153,7 @@ func (f *Flags) names(r *Request, _ Sources) error {
 	for _, text := range f.DNS {
 		ip, err := netip.ParseAddr(text)
 		if err != nil {
-			return fmt.Errorf("invalid argument %q for \"--dns\" flag: %s is not an ip address", text, text)
+			return FlagError{text, "dns", fmt.Errorf("IP address is not correctly formatted: %s", text)}
 		}
 		h.DNS = append(h.DNS, ip)
 	}
@@ -160,7 +161,7 @@ func (f *Flags) names(r *Request, _ Sources) error {
 	for _, text := range f.AddHost {
 		host, err := extraHost(text)
 		if err != nil {
-			return fmt.Errorf("invalid argument %q for \"--add-host\" flag: %w", text, err)
+			return FlagError{text, "add-host", err}
 		}
 		h.ExtraHosts = append(h.ExtraHosts, host)
 	}

@@ -3,6 +3,7 @@ package runflags
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -100,7 +101,7 @@ func (f *Flags) streams(r *Request, _ Sources) error {
 		case "stderr":
 			c.AttachStderr = true
 		default:
-			return fmt.Errorf("invalid argument %q for \"-a, --attach\" flag: valid streams are STDIN, STDOUT and STDERR", name)
+			return FlagError{name, "attach", errors.New("valid streams are STDIN, STDOUT and STDERR")}
 		}
 	}
 	if len(f.Attach) == 0 && !f.Detach {
@@ -117,6 +118,7 @@ func (f *Flags) lifecycle(r *Request, _ Sources) error {
 	if f.given("stop-timeout") {
 		c.StopTimeout = &f.StopTimeout
 	}
+	h.Isolation = container.Isolation(f.Isolation)
 	h.AutoRemove, h.Runtime, h.ContainerIDFile = f.Remove, f.Runtime, f.CIDFile
 	if f.given("init") {
 		h.Init = &f.Init
@@ -129,11 +131,11 @@ func (f *Flags) lifecycle(r *Request, _ Sources) error {
 		return fmt.Errorf("conflicting options: cannot specify both --restart and --rm")
 	}
 	h.LogConfig.Type = f.LogDriver
-	h.LogConfig.Config, err = strictPairs("log-opt", f.LogOpts)
+	h.LogConfig.Config = pairs(f.LogOpts)
 	if f.LogDriver == "none" && len(f.LogOpts) > 0 {
 		return fmt.Errorf("invalid logging opts for driver none")
 	}
-	return err
+	return nil
 }
 
 func restartPolicy(text string) (container.RestartPolicy, error) {

@@ -17,13 +17,13 @@ func (f *Flags) security(r *Request, from Sources) error {
 	h.PidMode, h.IpcMode, h.UTSMode = container.PidMode(f.PID), container.IpcMode(f.IPC), container.UTSMode(f.UTS)
 	h.UsernsMode, h.CgroupnsMode = container.UsernsMode(f.Userns), container.CgroupnsMode(f.Cgroupns)
 	for _, check := range []struct {
-		valid bool
-		flag  string
+		valid      bool
+		flag, name string
 	}{
-		{h.PidMode.Valid(), "PID"}, {h.UTSMode.Valid(), "UTS"}, {h.UsernsMode.Valid(), "USER"}, {h.CgroupnsMode.Valid(), "CGROUP"},
+		{h.PidMode.Valid(), "pid", "PID"}, {h.UTSMode.Valid(), "uts", "UTS"}, {h.UsernsMode.Valid(), "userns", "USER"}, {h.CgroupnsMode.Valid(), "cgroupns", "CGROUP"},
 	} {
 		if !check.valid {
-			return fmt.Errorf("--%s: invalid %s mode", strings.ToLower(check.flag), check.flag)
+			return fmt.Errorf("--%s: invalid %s mode", check.flag, check.name)
 		}
 	}
 	var err error
@@ -82,7 +82,7 @@ func parseDevice(text string) (container.DeviceMapping, error) {
 	d := container.DeviceMapping{PathOnHost: parts[0], PathInContainer: parts[0], CgroupPermissions: "rwm"}
 	switch {
 	case len(parts) > 3 || parts[0] == "":
-		return d, fmt.Errorf("invalid device specification: %s", text)
+		return d, fmt.Errorf("bad format for path: %s", text)
 	case len(parts) == 3:
 		d.PathInContainer, d.CgroupPermissions = parts[1], parts[2]
 	case len(parts) == 2 && isPermissions(parts[1]):

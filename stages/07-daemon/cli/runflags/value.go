@@ -1,12 +1,31 @@
 package runflags
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/docker/go-units"
 	"github.com/spf13/pflag"
 )
+
+// FlagError is a value that its flag does not take.
+type FlagError struct {
+	Value, Flag string
+	Err         error
+}
+
+// Error words it as pflag does.
+func (e FlagError) Error() string {
+	name := "--" + e.Flag
+	if e.Flag == "attach" {
+		name = "-a, --attach"
+	}
+	return fmt.Sprintf("invalid argument %q for %q flag: %v", e.Value, name, e.Err)
+}
+
+// Unwrap returns the reason.
+func (e FlagError) Unwrap() error { return e.Err }
 
 // listValue is a flag that may be repeated; unlike pflag's slices it does not split at commas.
 type listValue struct{ into *[]string }
@@ -81,7 +100,7 @@ func pairs(words []string) map[string]string {
 func strictPairs(flag string, words []string) (map[string]string, error) {
 	for _, word := range words {
 		if name, _, ok := strings.Cut(word, "="); !ok || name == "" {
-			return nil, fmt.Errorf("invalid argument %q for \"--%s\" flag: must be formatted as key=value", word, flag)
+			return nil, FlagError{word, flag, errors.New("must be formatted as key=value")}
 		}
 	}
 	return pairs(words), nil
