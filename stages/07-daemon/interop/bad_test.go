@@ -202,24 +202,13 @@ func TestPortInUse(t *testing.T) {
 // TestFullDisk: a pull that does not fit says so, gives its space back, and the engine still works.
 func TestFullDisk(t *testing.T) {
 	nothingLeft(t)
-	dir := t.TempDir()
-	data := filepath.Join(dir, "small")
-	require.NoError(t, os.Mkdir(data, 0o700))
+	data := t.TempDir()
 	require.NoError(t, syscall.Mount("tmpfs", data, "tmpfs", 0, "size=96m"))
 	t.Cleanup(func() { require.NoError(t, syscall.Unmount(data, 0)) })
 
-	whole := theWorld.engine
-	require.NoError(t, whole.stop())
-	small, err := newEngine(filepath.Join(dir, "engine"), theWorld.target)
-	require.NoError(t, err)
+	small := another(t, theWorld.target)
 	small.data = data
 	require.NoError(t, small.start())
-	theWorld.engine = small
-	t.Cleanup(func() {
-		require.NoError(t, small.stop())
-		theWorld.engine = whole
-		require.NoError(t, whole.start())
-	})
 	used := func() int64 {
 		var st syscall.Statfs_t
 		require.NoError(t, syscall.Statfs(data, &st))

@@ -18,7 +18,8 @@ import (
 type engine struct {
 	dir    string
 	target string
-	data   string // its data root; a test may put it elsewhere
+	data   string   // its data root; a test may put it elsewhere
+	flags  []string // more than the usual
 	daemon *exec.Cmd
 	log    *os.File
 }
@@ -45,9 +46,9 @@ func (e *engine) command() *exec.Cmd {
 		"--pidfile", filepath.Join(e.dir, "daemon.pid"), "--live-restore",
 	}
 	if e.target == "docker" {
-		return exec.Command("dockerd", append(args, "--storage-driver", "overlay2")...)
+		return exec.Command("dockerd", append(append(args, "--storage-driver", "overlay2"), e.flags...)...)
 	}
-	return exec.Command(filepath.Join(os.Getenv("SLIPWAY_INTEROP_BIN"), "slipway-daemon"), append(args, "--debug")...)
+	return exec.Command(filepath.Join(os.Getenv("SLIPWAY_INTEROP_BIN"), "slipway-daemon"), append(append(args, "--debug"), e.flags...)...)
 }
 
 func (e *engine) start() error {

@@ -30,7 +30,7 @@ func lookAround() traces {
 		}
 	}
 	check(filepath.WalkDir("/sys/fs/cgroup", func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() {
+		if err == nil && d.IsDir() && d.Name() != theWorld.target { // the parent of all its groups stays
 			found = append(found, "cgroup "+path)
 		}
 		return nil // one that goes meanwhile is no trace

@@ -95,6 +95,25 @@ func eventually(limit time.Duration, ask func() error) error {
 	}
 }
 
+// another makes a second engine, not started, in the place of the first for the time of the test. Its directory has a short
+// name, because a socket's path has at most 107 bytes (unix(7)).
+func another(t *testing.T, target string) *engine {
+	t.Helper()
+	usual := theWorld.engine
+	dir, err := os.MkdirTemp(theWorld.dir, "e")
+	require.NoError(t, err)
+	e, err := newEngine(dir, target)
+	require.NoError(t, err)
+	require.NoError(t, usual.stop()) // two engines would disagree about ports and bridges
+	theWorld.engine = e
+	t.Cleanup(func() {
+		require.NoError(t, e.stop())
+		theWorld.engine = usual
+		require.NoError(t, usual.start())
+	})
+	return e
+}
+
 // result is how a command ended.
 type result struct {
 	args     []string
