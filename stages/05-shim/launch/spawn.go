@@ -28,12 +28,19 @@ func Spawn(l *net.UnixListener, args []string, dir string) (*os.Process, error) 
 	cmd := exec.Command(self, args...)
 	cmd.Dir = dir
 	cmd.ExtraFiles = []*os.File{socket}
+	// Two are enough, and with a fixed number Go keeps no control group files open to watch it.
+	cmd.Env = append(os.Environ(), threads+"=2")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start the serving process: %w", err)
 	}
 	return cmd.Process, nil
 }
+
+const threads = "GOMAXPROCS"
+
+// Serving is called in the serving process: what Spawn set for it is not for its children.
+func Serving() error { return os.Unsetenv(threads) }
 
 // RaiseOOMScore makes the kernel, when memory runs out, choose the shim one step before the manager,
 // whose score it has inherited (proc_pid_oom_score_adj(5)). Raising the score is always allowed.

@@ -112,8 +112,8 @@ func (s *Service) CloseIO(_ context.Context, r *api.CloseIORequest) (*emptypb.Em
 	if err != nil {
 		return nil, err
 	}
-	if set := p.streams(); set != nil && r.Stdin {
-		set.CloseStdin()
+	if r.Stdin {
+		p.closeStdin()
 	}
 	return &emptypb.Empty{}, nil
 }

@@ -2,6 +2,7 @@ package task
 
 import (
 	"maps"
+	"math"
 	"slices"
 
 	v1 "github.com/containerd/cgroups/v3/cgroup1/stats"
@@ -30,7 +31,7 @@ func metricsV1(s *cgroup.Stats) *v1.Metrics {
 			},
 		},
 		Memory: &v1.MemoryStat{
-			Usage:                   &v1.MemoryEntry{Usage: s.Memory.Usage, Max: s.Memory.Max, Limit: s.Memory.Limit, Failcnt: s.Memory.Failures},
+			Usage:                   &v1.MemoryEntry{Usage: s.Memory.Usage, Max: s.Memory.Max, Limit: limitV1(s.Memory.Limit), Failcnt: s.Memory.Failures},
 			Kernel:                  &v1.MemoryEntry{Usage: s.Memory.Kernel},
 			HierarchicalMemoryLimit: raw["hierarchical_memory_limit"], HierarchicalSwapLimit: raw["hierarchical_memsw_limit"],
 		},
@@ -41,7 +42,7 @@ func metricsV1(s *cgroup.Stats) *v1.Metrics {
 		m.CPU.Usage.PerCPU = append(m.CPU.Usage.PerCPU, uint64(d))
 	}
 	if sw := s.Memory.MemSW; sw != nil {
-		m.Memory.Swap = &v1.MemoryEntry{Usage: sw.Usage, Max: sw.Max, Limit: sw.Limit, Failcnt: sw.Failures}
+		m.Memory.Swap = &v1.MemoryEntry{Usage: sw.Usage, Max: sw.Max, Limit: limitV1(sw.Limit), Failcnt: sw.Failures}
 	}
 	fillMemoryV1(m.Memory, raw)
 	fillBlkioV1(m.Blkio, s.IO)
@@ -124,6 +125,9 @@ func fillMemoryV2(m *v2.MemoryStat, raw map[string]uint64) {
 		*field = raw[name]
 	}
 }
+
+// limitV1 says "no limit" as the kernel does in cgroup v1: the greatest number of whole pages.
+func limitV1(limit uint64) uint64 { return min(limit, math.MaxInt64&^4095) }
 
 // zeroIfUnlimited is how containerd shims say "no limit" for processes.
 func zeroIfUnlimited(limit uint64) uint64 {

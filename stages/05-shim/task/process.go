@@ -24,6 +24,7 @@ type process struct {
 	set     *stdio.Set
 	started bool
 	removed bool
+	noStdin bool        // CloseIO has come, perhaps before the start
 	exit    record.Exit // valid when ended is closed
 
 	ended   chan struct{} // closed when the exit is recorded and its event queued
@@ -102,7 +103,20 @@ func (p *process) markStarted() {
 func (p *process) hold(held *reap.Process, set *stdio.Set) {
 	p.mu.Lock()
 	p.held, p.set = held, set
+	if p.noStdin {
+		set.CloseStdin()
+	}
 	p.mu.Unlock()
+}
+
+// closeStdin lets stdin end. A client may have nothing to say and close before the start.
+func (p *process) closeStdin() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.noStdin = true
+	if p.set != nil {
+		p.set.CloseStdin()
+	}
 }
 
 func (p *process) streams() *stdio.Set {

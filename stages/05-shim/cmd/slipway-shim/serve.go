@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -24,8 +23,11 @@ import (
 
 // runServe is the serving process: this page is its architecture.
 func runServe(o *options) error {
-	thrifty()
+	tidy := newTidy()
 	log := newLog(o.debug)
+	if err := launch.Serving(); err != nil {
+		return err
+	}
 	listener, err := inheritedListener()
 	if err != nil {
 		return err
@@ -51,7 +53,7 @@ func runServe(o *options) error {
 	config.Stop = func() { close(stopped) }
 	service := task.New(config)
 
-	server, err := ttrpc.NewServer()
+	server, err := ttrpc.NewServer(ttrpc.WithUnaryServerInterceptor(tidy.after))
 	if err != nil {
 		return fmt.Errorf("make ttrpc server: %w", err)
 	}
@@ -63,11 +65,6 @@ func runServe(o *options) error {
 
 	<-stopped
 	return leave(server, events, o.socket)
-}
-
-// thrifty trades some processor time for memory: there is a shim for every container.
-func thrifty() {
-	debug.SetGCPercent(40)
 }
 
 func inheritedListener() (*net.UnixListener, error) {

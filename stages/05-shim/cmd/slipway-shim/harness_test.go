@@ -1,0 +1,305 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/containerd/containerd/api/events"
+	api "github.com/containerd/containerd/api/runtime/task/v2"
+	ttrpcevents "github.com/containerd/containerd/api/services/ttrpc/events/v1"
+	"github.com/containerd/containerd/api/types"
+	runc "github.com/containerd/containerd/api/types/runc/options"
+	"github.com/containerd/ttrpc"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/slipway-engine/slipway/stages/05-shim/record"
+)
+
+func TestMain(m *testing.M) {
+	switch filepath.Base(os.Args[0]) {
+	case fakeRuntimeName:
+		os.Exit(fakeRuntime(os.Args[1:]))
+	case fakeInitName:
+		os.Exit(fakeInit(os.Args[1:]))
+	}
+	os.Exit(testMain(m))
+}
+
+// testMain builds the program under test once. The test process becomes a subreaper, as a manager
+// is, so that it sees and ends every shim it has started.
+func testMain(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "slipway-shim-test")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		panic(err)
+	}
+	build := exec.Command("go", "build", "-o", filepath.Join(dir, "slipway-shim"), ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build slipway-shim: %v\n%s", err, out)
+		return 1
+	}
+	self, err := os.Executable()
+	if err == nil {
+		err = os.Symlink(self, filepath.Join(dir, fakeRuntimeName))
+	}
+	if err != nil {
+		panic(err)
+	}
+	os.Setenv("TEST_PROGRAMS", dir)
+	return m.Run()
+}
+
+func program(name string) string { return filepath.Join(os.Getenv("TEST_PROGRAMS"), name) }
+
+// host stands where a manager stands: it has a bundle, a place for events, and starts a shim.
+type host struct {
+	t       *testing.T
+	dir     string
+	bundle  string
+	id      string
+	runtime string
+	events  *eventServer
+	address string
+	shim    api.TTRPCTaskService
+	conn    net.Conn
+	pid     int
+}
+
+const namespace = "test"
+
+// newHost makes a bundle for the fake runtime that runs a shell script.
+func newHost(t *testing.T, script string, annotations map[string]string) *host {
+	t.Helper()
+	h := &host{t: t, dir: t.TempDir(), id: "c1", runtime: program(fakeRuntimeName)}
+	h.bundle = filepath.Join(h.dir, "bundle")
+	require.NoError(t, os.MkdirAll(filepath.Join(h.bundle, "rootfs"), 0o700))
+	config, err := json.Marshal(map[string]any{
+		"process":     fakeProcess{Args: []string{"/bin/sh", "-c", script}},
+		"annotations": annotations,
+	})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(h.bundle, "config.json"), config, 0o600))
+	h.events = newEventServer(t, h.bundle)
+	return h
+}
+
+// args are the protocol's flags.
+func (h *host) args(action ...string) []string {
+	return append([]string{"-namespace", namespace, "-id", h.id, "-address", "/nowhere", "-bundle", h.bundle,
+		"-runtime-root", filepath.Join(h.dir, "r")}, action...)
+}
+
+func (h *host) command(action string) *exec.Cmd {
+	cmd := exec.Command(program("slipway-shim"), h.args(action)...)
+	cmd.Dir = h.bundle
+	cmd.Stderr = os.Stderr
+	cmd.Env = append(os.Environ(), "TTRPC_ADDRESS="+h.events.path, "SLIPWAY_SHIM_SOCKETS="+filepath.Join(h.dir, "s"))
+	return cmd
+}
+
+// start runs `slipway-shim start` and connects.
+func (h *host) start() {
+	h.t.Helper()
+	out, err := h.command("start").Output()
+	require.NoError(h.t, err)
+	h.address = string(out)
+	h.connect()
+	answer, err := h.shim.Connect(h.t.Context(), &api.ConnectRequest{ID: h.id})
+	require.NoError(h.t, err)
+	h.pid = int(answer.ShimPid)
+	h.t.Cleanup(h.end)
+}
+
+func (h *host) connect() {
+	h.t.Helper()
+	conn, err := net.Dial("unix", strings.TrimPrefix(h.address, "unix://"))
+	require.NoError(h.t, err)
+	h.conn = conn
+	client := ttrpc.NewClient(conn)
+	h.shim = api.NewTTRPCTaskClient(client)
+	h.t.Cleanup(func() { client.Close() })
+}
+
+// end leaves nothing behind, whatever the test has done.
+func (h *host) end() {
+	unix.Kill(h.pid, unix.SIGKILL)
+	h.reapShim()
+	require.NoError(h.t, h.command("delete").Run())
+}
+
+// reapShim waits for the shim's end and takes its zombie.
+func (h *host) reapShim() {
+	for range 500 {
+		pid, err := unix.Wait4(h.pid, nil, unix.WNOHANG, nil)
+		if pid == h.pid || err == unix.ECHILD {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	h.t.Error("the shim did not end")
+}
+
+func (h *host) options() *anypb.Any {
+	data, err := proto.Marshal(&runc.Options{BinaryName: h.runtime, Root: filepath.Join(h.dir, "r")})
+	require.NoError(h.t, err)
+	return &anypb.Any{TypeUrl: "containerd.runc.v1.Options", Value: data}
+}
+
+type stdioURIs struct {
+	in, out, err string
+	terminal     bool
+}
+
+func (h *host) create(io stdioURIs) error {
+	_, err := h.shim.Create(h.t.Context(), &api.CreateTaskRequest{
+		ID: h.id, Bundle: h.bundle, Options: h.options(), Terminal: io.terminal, Stdin: io.in, Stdout: io.out, Stderr: io.err,
+	})
+	return err
+}
+
+// run creates and starts the container.
+func (h *host) run(io stdioURIs) {
+	h.t.Helper()
+	h.start()
+	require.NoError(h.t, h.create(io))
+	_, err := h.shim.Start(h.t.Context(), &api.StartRequest{ID: h.id})
+	require.NoError(h.t, err)
+}
+
+func (h *host) wait(execID string) int {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(h.t.Context(), 30*time.Second)
+	defer cancel()
+	answer, err := h.shim.Wait(ctx, &api.WaitRequest{ID: h.id, ExecID: execID})
+	require.NoError(h.t, err)
+	return int(answer.ExitStatus)
+}
+
+func (h *host) exec(execID string, io stdioURIs, args ...string) error {
+	spec, err := json.Marshal(map[string]any{
+		"args": args, "cwd": "/", "env": []string{"PATH=/bin"}, "terminal": io.terminal, "user": map[string]int{"uid": 0, "gid": 0},
+	})
+	require.NoError(h.t, err)
+	_, err = h.shim.Exec(h.t.Context(), &api.ExecProcessRequest{
+		ID: h.id, ExecID: execID, Spec: &anypb.Any{Value: spec}, Terminal: io.terminal, Stdin: io.in, Stdout: io.out, Stderr: io.err,
+	})
+	if err != nil {
+		return err
+	}
+	_, err = h.shim.Start(h.t.Context(), &api.StartRequest{ID: h.id, ExecID: execID})
+	return err
+}
+
+func (h *host) kill(signal syscall.Signal) error {
+	_, err := h.shim.Kill(h.t.Context(), &api.KillRequest{ID: h.id, Signal: uint32(signal)})
+	return err
+}
+
+func (h *host) delete(execID string) (*api.DeleteResponse, error) {
+	return h.shim.Delete(h.t.Context(), &api.DeleteRequest{ID: h.id, ExecID: execID})
+}
+
+// eventServer is the manager's end of the events, which can go away and come back.
+type eventServer struct {
+	t      *testing.T
+	path   string
+	bundle string
+
+	mu       sync.Mutex // guards the fields below
+	server   *ttrpc.Server
+	got      []string // topic and what identifies it
+	unbacked []string // exits that came before their record
+}
+
+func newEventServer(t *testing.T, bundle string) *eventServer {
+	e := &eventServer{t: t, path: filepath.Join(t.TempDir(), "e"), bundle: bundle}
+	e.up()
+	t.Cleanup(e.down)
+	return e
+}
+
+func (e *eventServer) up() {
+	l, err := net.Listen("unix", e.path)
+	require.NoError(e.t, err)
+	server, err := ttrpc.NewServer()
+	require.NoError(e.t, err)
+	ttrpcevents.RegisterTTRPCEventsService(server, e)
+	e.mu.Lock()
+	e.server = server
+	e.mu.Unlock()
+	go server.Serve(context.Background(), l)
+}
+
+func (e *eventServer) down() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.server != nil {
+		e.server.Close()
+		e.server = nil
+	}
+	os.Remove(e.path)
+}
+
+// Forward is the service.
+func (e *eventServer) Forward(_ context.Context, r *ttrpcevents.ForwardRequest) (*emptypb.Empty, error) {
+	line, unbacked := e.describe(r.Envelope)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.got = append(e.got, line)
+	if unbacked {
+		e.unbacked = append(e.unbacked, line)
+	}
+	return &emptypb.Empty{}, nil
+}
+
+func (e *eventServer) describe(envelope *types.Envelope) (line string, unbacked bool) {
+	switch envelope.Topic {
+	case "/tasks/exit":
+		var exit events.TaskExit
+		require.NoError(e.t, proto.Unmarshal(envelope.Event.Value, &exit))
+		execID := exit.ID
+		if execID == exit.ContainerID {
+			execID = ""
+		}
+		_, err := record.Read(e.bundle, execID)
+		return fmt.Sprintf("exit %s %d", exit.ID, exit.ExitStatus), err != nil
+	default:
+		return strings.TrimPrefix(envelope.Topic, "/tasks/"), false
+	}
+}
+
+func (e *eventServer) list() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.got)
+}
+
+// want waits until exactly these events have come.
+func (e *eventServer) want(events ...string) {
+	e.t.Helper()
+	require.EventuallyWithT(e.t, func(c *assert.CollectT) { require.Equal(c, events, e.list()) },
+		10*time.Second, 10*time.Millisecond)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	require.Empty(e.t, e.unbacked, "published before the exit record was there")
+}
