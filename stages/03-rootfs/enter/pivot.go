@@ -54,7 +54,7 @@ func (r *Root) Pivot() ([]launch.Step, error) {
 	if r.NoPivot {
 		return []launch.Step{r.moveRoot()}, nil
 	}
-	code, err := pivotCode(r.root)
+	code, err := pivotCode(r.root, r.dir)
 	if err != nil {
 		return nil, err
 	}
@@ -64,14 +64,16 @@ func (r *Root) Pivot() ([]launch.Step, error) {
 	}, nil
 }
 
-// pivotCode changes into the new root, which the register refers to, and exchanges the root mount of the namespace.
-// pivot_root(".", ".") stacks the old root under the new one, so that no directory in the image is needed to hold it
-// (pivot_root(2), NOTES). Before this, / is private or a slave, and the new root is a mount point.
-func pivotCode(root launch.Slot) ([]launch.Instr, error) {
+// pivotCode exchanges the root mount of the namespace for the one that root refers to, and ends in the old root's directory, so
+// that it can be let go. pivot_root(".", ".") stacks one on the other: no directory in the image is needed to hold the old one
+// (pivot_root(2), NOTES). Before this, / is private or a slave, and the new root is a mount point. old is a free register.
+func pivotCode(root, old launch.Slot) ([]launch.Instr, error) {
 	//ex:begin rootfs.pivot
 	return []launch.Instr{
+		launch.Call(unix.SYS_OPENAT, atCwd, launch.Str("/"), launch.Int(unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC)).Into(old),
 		launch.Call(unix.SYS_FCHDIR, root),
 		launch.Call(unix.SYS_PIVOT_ROOT, launch.Str("."), launch.Str(".")),
+		launch.Call(unix.SYS_FCHDIR, old),
 	}, nil
 	//ex:stub
 	// return nil, todo.Exercise("rootfs.pivot")
