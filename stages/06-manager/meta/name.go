@@ -1,7 +1,6 @@
 package meta
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/slipway-engine/slipway/stages/06-manager/fault"
@@ -48,8 +47,4 @@ func ValidLabels(labels map[string]string) error {
 		}
 	}
 	return nil
-}
-
-func backendName(ns string, seq uint64, key string) string {
-	return fmt.Sprintf("%s/%d/%s", ns, seq, key)
 }

@@ -104,16 +104,6 @@ func (tx *Tx) Snapshotters() []string {
 	return names
 }
 
-// NextBackend reserves a name for the snapshotter that no namespace and no
-// earlier attempt has used.
-func (tx *Tx) NextBackend(key string) (string, error) {
-	seq, err := tx.bkt.NextSequence()
-	if err != nil {
-		return "", err
-	}
-	return backendName(tx.ns, seq, key), nil
-}
-
 // occupied names a kind of record the namespace still holds, or "".
 func (tx *Tx) occupied() string {
 	kinds := []string{bucketImages, bucketContainers, bucketContent, bucketLeases}

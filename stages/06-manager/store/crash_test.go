@@ -37,7 +37,8 @@ func TestCrash(t *testing.T) {
 			acked[line] = true
 		}
 		s := newStore(t, dir)
-		require.NoError(t, s.Reconcile(t.Context()))
+		_, err := s.Reconcile(t.Context())
+		require.NoError(t, err)
 		require.Empty(t, s.Check(t.Context()))
 		for what := range acked {
 			require.True(t, there(s, what), "acknowledged and gone: %s", what)

@@ -13,30 +13,85 @@ import (
 	"github.com/slipway-engine/slipway/stages/03-rootfs/content"
 	"github.com/slipway-engine/slipway/stages/03-rootfs/snapshot"
 
+	"github.com/slipway-engine/slipway/stages/06-manager/gc"
 	"github.com/slipway-engine/slipway/stages/06-manager/meta"
 )
 
 // staleIngest is how long an interrupted download may wait to be resumed.
 const staleIngest = 24 * time.Hour
 
-// named is what the metadata says exists.
+// names is what the metadata says exists.
 type names struct {
 	blobs    map[digest.Digest]bool
 	backends map[string]map[string]bool // snapshotter → backend names
 }
 
 // Reconcile makes bytes and names agree after a crash: bytes without a name are
-// removed, and stale ingests with them. It must run before anybody is served.
-func (s *Store) Reconcile(ctx context.Context) error {
+// removed, stale ingests with them, and names without bytes are dropped and
+// returned. It must run before anybody is served.
+func (s *Store) Reconcile(ctx context.Context) (dropped []string, err error) {
+	dropped, err = s.dropNames(ctx)
+	if err != nil {
+		return dropped, fmt.Errorf("reconcile: %w", err)
+	}
 	known, err := s.names()
 	if err != nil {
-		return fmt.Errorf("reconcile: %w", err)
+		return dropped, fmt.Errorf("reconcile: %w", err)
 	}
 	errs := []error{s.dropBlobs(known.blobs), s.dropIngests()}
 	for name, backend := range s.Snapshotters {
 		errs = append(errs, dropSnapshots(ctx, backend, known.backends[name]))
 	}
-	return errors.Join(errs...)
+	return dropped, errors.Join(errs...)
+}
+
+// dropNames removes the names of what is not on disk: a commit that was killed
+// half-way leaves one, and a lost disk block many. A later pull brings the bytes
+// again; with the name in place it would skip them.
+func (s *Store) dropNames(ctx context.Context) (dropped []string, err error) {
+	spaces := map[string]*meta.Tx{}
+	err = s.DB.UpdateEach(func(ns string, tx *meta.Tx) error {
+		spaces[ns] = tx
+		return nil
+	}, func() error {
+		for ns, tx := range spaces {
+			lost, err := s.lost(ctx, tx)
+			if err != nil {
+				return err
+			}
+			for _, n := range lost {
+				if err := unnameOne(tx, n); err != nil {
+					return err
+				}
+				dropped = append(dropped, fmt.Sprintf("%s: %s %s", ns, n.Type, n.Key))
+			}
+		}
+		return nil
+	})
+	return dropped, err
+}
+
+// lost lists the names of one namespace that have no bytes.
+func (s *Store) lost(ctx context.Context, tx *meta.Tx) (lost []gc.Node, err error) {
+	err = tx.Content().Each(func(d string, _ *contentapi.Info) error {
+		if _, err := s.Blobs.Info(digest.Digest(d)); errors.Is(err, content.ErrNotFound) {
+			lost = append(lost, gc.Node{Namespace: tx.Namespace(), Type: gc.Content, Key: d})
+		}
+		return nil
+	})
+	for _, name := range tx.Snapshotters() {
+		backend, ok := s.Snapshotters[name]
+		if !ok {
+			continue
+		}
+		err = errors.Join(err, tx.Snapshots(name).Each(func(key string, v meta.Snapshot) error {
+			if _, err := backend.Stat(ctx, v.Backend); errors.Is(err, snapshot.ErrNotFound) {
+				lost = append(lost, gc.Node{Namespace: tx.Namespace(), Type: gc.Snapshot(name), Key: key})
+			}
+			return nil
+		}))
+	}
+	return lost, err
 }
 
 func (s *Store) names() (names, error) {

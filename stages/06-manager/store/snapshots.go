@@ -2,8 +2,10 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/containerd/containerd/api/events"
 
@@ -132,25 +134,34 @@ func (s *Snapshots) View(ctx context.Context, key, parent string, labels map[str
 
 type maker func(ctx context.Context, key, parent string, labels map[string]string) ([]snapshot.Mount, error)
 
-// make runs the backend inside the write transaction, as Writer.Commit does and
-// for the same reason: bytes before name, and no collector between.
+// make runs the backend first and names the result second. The backend is not
+// inside the transaction, because one that copies takes long; the collector does
+// not mind, for it looks at names only.
 func (s *Snapshots) make(ctx context.Context, key, parent string, labels map[string]string, backend maker) (mounts []snapshot.Mount, err error) {
 	if err := meta.ValidLabels(labels); err != nil {
 		return nil, err
 	}
 	var rec meta.Snapshot
+	var below string
+	err = s.space.DB.View(s.space.NS, func(tx *meta.Tx) error {
+		rec, below, err = s.draft(tx, key, parent, labels)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if mounts, err = backend(ctx, rec.Backend, below, nil); err != nil {
+		return nil, kind(err)
+	}
 	err = s.space.DB.Update(s.space.NS, func(tx *meta.Tx) error {
-		var below string
-		if rec, below, err = s.draft(tx, key, parent, labels); err != nil {
+		// Somebody may have taken the key, or removed the parent, meanwhile.
+		if _, _, err := s.draft(tx, key, parent, labels); err != nil {
 			return err
-		}
-		if mounts, err = backend(ctx, rec.Backend, below, nil); err != nil {
-			return kind(err)
 		}
 		return s.enter(tx, rec)
 	})
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, ignoreGone(s.backend.Remove(context.WithoutCancel(ctx), rec.Backend)))
 	}
 	return mounts, s.space.publish("/snapshot/prepare", &events.SnapshotPrepare{Key: key, Parent: parent, Snapshotter: s.name})
 }
@@ -171,9 +182,11 @@ func (s *Snapshots) draft(tx *meta.Tx, key, parent string, labels map[string]str
 		}
 		below = p.Backend
 	}
-	backend, err := tx.NextBackend(key)
 	now := s.space.Now()
-	return meta.Snapshot{Name: key, Parent: parent, Backend: backend, Labels: labels, Created: now, Updated: now}, below, err
+	return meta.Snapshot{
+		Name: key, Parent: parent, Labels: labels, Created: now, Updated: now,
+		Backend: strings.Join([]string{s.space.NS, rand.Text(), key}, "/"), // no namespace and no earlier attempt has used it
+	}, below, nil
 }
 
 func (s *Snapshots) enter(tx *meta.Tx, rec meta.Snapshot) error {
@@ -193,35 +206,48 @@ func (s *Snapshots) CommitOn(ctx context.Context, name, key, parent string, labe
 	return s.commit(ctx, name, key, parent, labels)
 }
 
+// commit names the result, runs the backend, and takes the old name away. A
+// kill -9 before the backend's turn leaves a new name without bytes, one after it
+// leaves an old name without bytes; Reconcile drops either, and nothing is lost.
 func (s *Snapshots) commit(ctx context.Context, name, key, parent string, labels map[string]string) error {
-	err := s.space.DB.Update(s.space.NS, func(tx *meta.Tx) error {
-		table := tx.Snapshots(s.name)
-		old, err := s.get(tx, key)
-		if err != nil {
+	s.space.commits.Lock()
+	defer s.space.commits.Unlock()
+	var old, rec meta.Snapshot
+	var below string
+	err := s.space.DB.Update(s.space.NS, func(tx *meta.Tx) (err error) {
+		if old, err = s.get(tx, key); err != nil {
 			return err
 		}
-		rec, below, err := s.draft(tx, name, parent, labels)
-		if err != nil {
+		if rec, below, err = s.draft(tx, name, parent, labels); err != nil {
 			return err
 		}
 		if parent == "" {
 			rec.Parent = old.Parent
-			err = s.backend.Commit(ctx, rec.Backend, old.Backend, nil)
-		} else {
-			err = s.rebase(ctx, rec.Backend, old.Backend, below)
-		}
-		if err != nil {
-			return kind(err)
-		}
-		if err := table.Delete(key); err != nil {
-			return err
 		}
 		return s.enter(tx, rec)
 	})
 	if err != nil {
 		return err
 	}
-	return s.space.publish("/snapshot/commit", &events.SnapshotCommit{Key: key, Name: name, Snapshotter: s.name})
+	if parent == "" {
+		err = kind(s.backend.Commit(ctx, rec.Backend, old.Backend, nil))
+	} else {
+		err = kind(s.rebase(ctx, rec.Backend, old.Backend, below))
+	}
+	if err != nil {
+		return errors.Join(err, s.forget(name))
+	}
+	return errors.Join(s.forget(key),
+		s.space.publish("/snapshot/commit", &events.SnapshotCommit{Key: key, Name: name, Snapshotter: s.name}))
+}
+
+// forget takes a name away; the collector may have been faster.
+func (s *Snapshots) forget(name string) error {
+	err := s.space.DB.Update(s.space.NS, func(tx *meta.Tx) error { return tx.Snapshots(s.name).Delete(name) })
+	if fault.Is(err, fault.NotFound) {
+		return nil
+	}
+	return err
 }
 
 func (s *Snapshots) rebase(ctx context.Context, name, key, parent string) error {

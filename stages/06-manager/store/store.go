@@ -3,9 +3,9 @@
 // blobs and snapshots; below, a blob is kept once.
 //
 // One order keeps a crash harmless. What is made is made on disk first and
-// named second; what is removed loses its name first. So a kill -9 can leave
-// bytes without a name, never a name without bytes, and Reconcile sweeps those
-// bytes at the next start.
+// named second; what is removed loses its name first. So a kill -9 leaves bytes
+// without a name (or, in the middle of a snapshot's commit, one of its two names
+// without bytes), and Reconcile makes both agree at the next start.
 package store
 
 import (
@@ -42,6 +42,10 @@ type Store struct {
 	// and for writing while condemned blobs are unlinked: so a pull that found a
 	// blob on disk and skipped its download never loses it.
 	pulls sync.RWMutex
+
+	// commits is held over a snapshot's commit: who finds the name finds the bytes,
+	// though they come in two transactions.
+	commits sync.Mutex
 
 	mu        sync.Mutex // guards condemned
 	condemned map[digest.Digest]bool

@@ -282,7 +282,9 @@ func TestReconcile(t *testing.T) {
 	_, err = backend.Prepare(ctx, "orphan-child", "orphan-base", nil)
 	require.NoError(t, err)
 
-	require.NoError(t, s.Reconcile(ctx))
+	dropped, err := s.Reconcile(ctx)
+	require.NoError(t, err)
+	require.Empty(t, dropped)
 	_, err = s.Blobs.Info(orphan)
 	require.ErrorIs(t, err, content.ErrNotFound)
 	_, err = s.Blobs.Info(kept)
@@ -296,6 +298,45 @@ func TestReconcile(t *testing.T) {
 	path := filepath.Join(dir, "content", "blobs", "sha256", kept.Encoded())
 	require.NoError(t, os.Remove(path))
 	require.Len(t, s.Check(ctx), 1, "a name without bytes is found")
+	dropped, err = s.Reconcile(ctx)
+	require.NoError(t, err)
+	require.Equal(t, []string{"a: content " + kept.String()}, dropped)
+	require.Empty(t, s.Check(ctx))
+}
+
+// TestCommitKilledHalfWay: on either side of the backend's turn, one of the two
+// names has the bytes, and that one stays.
+func TestCommitKilledHalfWay(t *testing.T) {
+	for _, backendDone := range []bool{false, true} {
+		s := newStore(t, t.TempDir())
+		ctx := t.Context()
+		sn, err := s.In("a", "").Snapshots(DefaultSnapshotter)
+		require.NoError(t, err)
+		_, err = sn.Prepare(ctx, "work", "", nil)
+		require.NoError(t, err)
+		// What Commit does up to the kill.
+		var old, rec meta.Snapshot
+		require.NoError(t, s.DB.Update("a", func(tx *meta.Tx) error {
+			if old, err = sn.get(tx, "work"); err != nil {
+				return err
+			}
+			if rec, _, err = sn.draft(tx, "done", "", nil); err != nil {
+				return err
+			}
+			return sn.enter(tx, rec)
+		}))
+		stays, goes := "work", "done"
+		if backendDone {
+			require.NoError(t, sn.backend.Commit(ctx, rec.Backend, old.Backend, nil))
+			stays, goes = goes, stays
+		}
+		dropped, err := s.Reconcile(ctx)
+		require.NoError(t, err)
+		require.Equal(t, []string{"a: snapshots/overlayfs " + goes}, dropped)
+		_, err = sn.Stat(ctx, stays)
+		require.NoError(t, err)
+		require.Empty(t, s.Check(ctx))
+	}
 }
 
 func TestChangeLabels(t *testing.T) {

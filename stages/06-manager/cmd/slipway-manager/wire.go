@@ -73,8 +73,12 @@ func newManager(ctx context.Context, log *slog.Logger, o options) (_ *manager, e
 		return nil, err
 	}
 	m.closers = append(m.closers, closeStore)
-	if err := s.Reconcile(ctx); err != nil {
+	dropped, err := s.Reconcile(ctx)
+	if err != nil {
 		log.Error("reconcile the store with the disk", "error", err)
+	}
+	for _, name := range dropped {
+		log.Warn("not on disk any more", "name", name)
 	}
 	uuid, err := identity(filepath.Join(o.Root, "uuid"))
 	if err != nil {
