@@ -149,9 +149,6 @@ func (s *Server) containerWait(w http.ResponseWriter, r *http.Request) error {
 		StatusCode int64
 	}
 	body.StatusCode = int64(ended.Code)
-	if ended.Error != "" {
-		body.Error = &container.WaitExitError{Message: ended.Error}
-	}
 	return ignoreWrite(json.NewEncoder(w).Encode(body))
 }
 

@@ -26,8 +26,8 @@ type CreateRequest struct {
 }
 
 // Create makes a container that does not run yet. When it returns, the container survives the daemon.
-func (e *Engine) Create(ctx context.Context, req CreateRequest) (id string, warnings []string, err error) {
-	id = newID()
+func (e *Engine) Create(ctx context.Context, req CreateRequest) (_ string, warnings []string, err error) {
+	id := newID()
 	defer e.Jobs.Begin("create", id)(&err)
 	img, err := e.Images.Get(ctx, req.Config.Image)
 	if err != nil {

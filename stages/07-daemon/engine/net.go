@@ -27,7 +27,7 @@ func (e *Engine) attachNetwork(ctx context.Context, c *Container) (*network.Endp
 	endpoint, err := e.Network.Attach(ctx, req)
 	switch {
 	case errors.Is(err, network.ErrPortInUse):
-		return nil, fault.System("driver failed programming external connectivity on endpoint %s: %w", rec.Name, err)
+		return nil, fault.System("%w", err)
 	case errors.Is(err, network.ErrInvalid):
 		return nil, fault.Invalid("%w", err)
 	case err != nil:

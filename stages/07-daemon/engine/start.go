@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -213,12 +212,12 @@ func (e *Engine) joins(rec Record) (ociconfig.Join, error) {
 	return j, nil
 }
 
-// startFailed remembers why, tells those who wait, and removes a container that should not outlive its run.
+// startFailed remembers why, and removes a container that should not outlive its run. Those who wait for an exit go
+// on waiting, as with Docker: there was none.
 func (e *Engine) startFailed(ctx context.Context, c *Container, cause error) {
 	code := exitCodeOf(cause)
 	err := e.change(c, func(r *Record) { r.Last = &Ended{Code: code, Error: cause.Error()} })
 	e.logIfErr("record failed start", c.ID, err)
-	c.signalExit()
 	if c.View().HostConfig.AutoRemove {
 		e.wg.Go(func() {
 			e.logIfErr("auto-remove", c.ID, e.Remove(ctx, c.ID, RemoveOptions{Force: true, Volumes: true}))
@@ -257,5 +256,3 @@ func contains(text string, any ...string) bool {
 	}
 	return false
 }
-
-var errGone = errors.New("the shim is gone, the exit code with it")

@@ -19,10 +19,14 @@ import (
 
 func isNotFound(err error) bool { return errdefs.IsNotFound(err) }
 
+// ociUser puts the primary group first among the additional ones (CVE-2022-36109: without it, a file that denies
+// the group would not deny this process).
 func ociUser(u *user.ExecUser) ociconfig.User {
-	out := ociconfig.User{UID: uint32(u.Uid), GID: uint32(u.Gid), Home: u.Home}
+	out := ociconfig.User{UID: uint32(u.Uid), GID: uint32(u.Gid), Home: u.Home, Additional: []uint32{uint32(u.Gid)}}
 	for _, g := range u.Sgids {
-		out.Additional = append(out.Additional, uint32(g))
+		if g != u.Gid {
+			out.Additional = append(out.Additional, uint32(g))
+		}
 	}
 	return out
 }

@@ -183,6 +183,9 @@ func phases() map[string]string {
 func (p *pull) step(m *transfer.Progress) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if m.GetEvent() == "resolving" {
+		return // an image that does not exist must not begin an answer of status 200
+	}
 	p.announceLocked()
 	digest := m.GetDesc().GetDigest()
 	status, known := phases()[m.GetEvent()]
@@ -244,9 +247,9 @@ func pullFault(name reference.Named, err error) error {
 	case errdefs.IsNotFound(err) && strings.Contains(err.Error(), "platform"):
 		return err
 	case errdefs.IsNotFound(err):
-		return fault.NotFound("manifest for %s not found: manifest unknown: %w", reference.FamiliarString(name), err)
+		return fault.NotFound("manifest for %s not found: manifest unknown: manifest unknown", reference.FamiliarString(name))
 	case errdefs.IsPermissionDenied(err), errdefs.IsUnauthorized(err):
-		return fault.NotFound("pull access denied for %s, repository does not exist or may require 'docker login': %w", repo, err)
+		return fault.NotFound("pull access denied for %s, repository does not exist or may require 'docker login': denied: requested access to the resource is denied", repo)
 	}
-	return fault.System("pull %s: %w", reference.FamiliarString(name), err)
+	return fault.System("%w", err)
 }

@@ -215,8 +215,7 @@ func deviceRule(text string) (specs.LinuxDeviceCgroup, error) {
 	rule := specs.LinuxDeviceCgroup{Allow: true, Type: m[1], Access: m[4]}
 	for i, to := range []**int64{&rule.Major, &rule.Minor} {
 		if m[i+2] == "*" {
-			*to = new(int64(-1))
-			continue
+			continue // absent means any
 		}
 		n, err := strconv.ParseInt(m[i+2], 10, 32)
 		if err != nil {

@@ -58,8 +58,19 @@ func Open[T any](dir string) (*Store[T], error) {
 // Dir is the directory of one record; its owner may keep other files there, and Delete removes them too.
 func (s *Store[T]) Dir(id string) string { return filepath.Join(s.dir, id) }
 
+// validID keeps an id a single path component: an id must never name another directory, or all of them.
+func validID(id string) error {
+	if id == "" || strings.HasPrefix(id, ".") || strings.ContainsAny(id, "/\x00") {
+		return fmt.Errorf("%q is not an id", id)
+	}
+	return nil
+}
+
 // Save writes a record so that it is there, whole, after any crash that follows.
 func (s *Store[T]) Save(id string, body T) error {
+	if err := validID(id); err != nil {
+		return err
+	}
 	data, err := encode(body)
 	if err != nil {
 		return fmt.Errorf("encode record %s: %w", id, err)
@@ -76,6 +87,9 @@ func (s *Store[T]) Save(id string, body T) error {
 
 // Delete removes the record and its directory. The rename is the moment when it is gone.
 func (s *Store[T]) Delete(id string) error {
+	if err := validID(id); err != nil {
+		return err
+	}
 	away := filepath.Join(s.dir, doomed+id)
 	if err := os.Rename(s.Dir(id), away); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {

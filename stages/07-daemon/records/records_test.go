@@ -91,3 +91,12 @@ func TestRemovalCutShort(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, entries)
 }
+
+func TestIDsAreSingleComponents(t *testing.T) {
+	s, err := Open[thing](t.TempDir())
+	require.NoError(t, err)
+	for _, id := range []string{"", ".", "..", "../x", "a/b", "a\x00b"} {
+		require.Error(t, s.Save(id, thing{}), id)
+		require.Error(t, s.Delete(id), id)
+	}
+}

@@ -34,6 +34,13 @@ func OfMounts(mounts []*types.Mount, at string) (*Root, error) {
 	if len(mounts) != 1 {
 		return nil, fmt.Errorf("%d mounts make a root file system, want 1", len(mounts))
 	}
+	if m := mounts[0]; m.GetType() == "bind" { // a plain directory needs no mounting to be looked into
+		f, err := os.OpenFile(m.GetSource(), unix.O_PATH|unix.O_DIRECTORY, 0)
+		if err != nil {
+			return nil, err
+		}
+		return &Root{f}, nil
+	}
 	type result struct {
 		root *Root
 		err  error
