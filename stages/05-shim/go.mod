@@ -21,8 +21,11 @@ require (
 	github.com/opencontainers/go-digest v1.0.0 // indirect
 	github.com/opencontainers/image-spec v1.1.1 // indirect
 	github.com/sirupsen/logrus v1.10.2 // indirect
+	github.com/slipway-engine/slipway/stages/01-namespaces v0.0.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260226221140-a57be14db171 // indirect
 )
 
 replace github.com/slipway-engine/slipway/stages/02-cgroups => ../02-cgroups
+
+replace github.com/slipway-engine/slipway/stages/01-namespaces => ../01-namespaces

@@ -65,6 +65,15 @@ func (g *Guard) Connections() (open int, lastSeen time.Time) {
 	return g.open, g.lastSeen
 }
 
+// AwaitHangUps waits until nobody is connected, at most for within.
+func (g *Guard) AwaitHangUps(within time.Duration) {
+	for deadline := time.Now().Add(within); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if open, _ := g.Connections(); open == 0 {
+			return
+		}
+	}
+}
+
 type counted struct {
 	net.Conn
 	gone func()

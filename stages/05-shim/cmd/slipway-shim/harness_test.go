@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -144,7 +145,36 @@ func (h *host) connect() {
 func (h *host) end() {
 	unix.Kill(h.pid, unix.SIGKILL)
 	h.reapShim()
-	require.NoError(h.t, h.command("delete").Run())
+	cleanup := h.command("delete")
+	require.NoError(h.t, cleanup.Start())
+	done := make(chan struct{})
+	var reaping sync.WaitGroup
+	reaping.Go(func() { reapOrphans(cleanup.Process.Pid, done) })
+	err := cleanup.Wait()
+	close(done)
+	reaping.Wait()
+	require.NoError(h.t, err)
+}
+
+// reapOrphans does what a manager owes a dead shim: it is the next subreaper, and the kernel keeps
+// a pid namespace's init until everybody in it was reaped (pid_namespaces(7)).
+func reapOrphans(but int, done <-chan struct{}) {
+	for {
+		lists, _ := filepath.Glob("/proc/self/task/*/children")
+		for _, list := range lists {
+			data, _ := os.ReadFile(list)
+			for _, field := range strings.Fields(string(data)) {
+				if pid, _ := strconv.Atoi(field); pid != but {
+					unix.Wait4(pid, nil, unix.WNOHANG, nil)
+				}
+			}
+		}
+		select {
+		case <-done:
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
 
 // reapShim waits for the shim's end and takes its zombie.

@@ -64,7 +64,7 @@ func runServe(o *options) error {
 	go endLoneliness(service, guard)
 
 	<-stopped
-	return leave(server, events, o.socket)
+	return leave(server, guard, events, o.socket)
 }
 
 func inheritedListener() (*net.UnixListener, error) {
@@ -120,17 +120,17 @@ func endLoneliness(service *task.Service, guard *launch.Guard) {
 }
 
 const (
-	lastAnswers = time.Second     // for answers that are on their way
-	lastEvents  = 5 * time.Second // for events the manager has not got yet
+	lastAnswers = 300 * time.Millisecond // for answers that are on their way
+	lastEvents  = 5 * time.Second        // for events the manager has not got yet
 )
 
-func leave(server *ttrpc.Server, events *event.Queue, socket string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), lastAnswers)
-	defer cancel()
-	_ = server.Shutdown(ctx) // connections that stay open are closed by our end
-	events.Close(lastEvents)
+// leave ends the shim: found by nobody new, with its events delivered, and with the answer to
+// Shutdown read. Only the client knows that it has read it; it shows by hanging up.
+func leave(server *ttrpc.Server, guard *launch.Guard, events *event.Queue, socket string) error {
 	if err := os.Remove(socket); err != nil && !os.IsNotExist(err) {
 		return fmt.Errorf("remove socket: %w", err)
 	}
-	return nil
+	events.Close(lastEvents)
+	guard.AwaitHangUps(lastAnswers)
+	return server.Close()
 }
