@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -97,6 +99,10 @@ func work(job string, n int) error {
 				return fmt.Errorf("child %d: %w", i+1, errors.Unwrap(err))
 			}
 		}
+	case "stubborn":
+		signal.Ignore(syscall.SIGTERM)
+	case "born":
+		return beBorn(n)
 	case "null", "zero":
 		f, err := os.OpenFile("/dev/"+job, os.O_RDWR, 0)
 		if err != nil {
@@ -109,6 +115,35 @@ func work(job string, n int) error {
 			return err
 		}
 		go c.Wait()
+	}
+	return nil
+}
+
+// beBorn joins by n files with one thread, and prints where it is and where another thread is.
+func beBorn(n int) error {
+	runtime.LockOSThread()
+	for fd := 3; fd < 3+n; fd++ {
+		f := os.NewFile(uintptr(fd), fmt.Sprintf("file %d of %d", fd-2, n))
+		if _, err := f.WriteString("0"); err != nil {
+			return err
+		}
+	}
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return err
+	}
+	other := ""
+	for _, e := range threads {
+		if e.Name() != strconv.Itoa(unix.Gettid()) {
+			other = e.Name()
+		}
+	}
+	for i, file := range []string{"/proc/thread-self/cgroup", "/proc/self/task/" + other + "/cgroup"} {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		fmt.Print(strings.Repeat("--\n", i), string(data))
 	}
 	return nil
 }
@@ -134,7 +169,10 @@ func start(t *testing.T, job string) *helper {
 	require.NoError(t, err)
 	require.NoError(t, c.Start())
 	h := &helper{Cmd: c, in: in, out: bufio.NewReader(out), end: make(chan error, 1)}
-	t.Cleanup(func() { c.Process.Kill(); c.Wait() })
+	t.Cleanup(func() {
+		c.Process.Kill()
+		go c.Wait() // not here: it may be frozen until the group is swept
+	})
 	return h
 }
 
@@ -195,7 +233,9 @@ func sweep(t *testing.T, l *Layout) {
 			for _, pid := range pids {
 				unix.Kill(pid, unix.SIGKILL)
 			}
-			thaw(p)
+			for _, frozen := range g.places { // whichever tree it is that freezes
+				thaw(frozen)
+			}
 			if err := p.rmTree(); err == nil || !errors.Is(err, unix.EBUSY) {
 				require.NoError(t, err)
 				continue
