@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"time"
 
 	task "github.com/containerd/containerd/api/runtime/task/v2"
 	"github.com/containerd/ttrpc"
@@ -29,11 +30,15 @@ func Dial(ctx context.Context, p Params) (*Client, error) {
 		return nil, fmt.Errorf("shim: %w", err)
 	}
 	gone := make(chan struct{})
-	opts := []ttrpc.ClientOpts{ttrpc.WithOnClose(func() { close(gone) })}
-	if p.Version == 3 {
-		opts = append(opts, ttrpc.WithUnaryClientInterceptor(asVersion3))
-	}
-	rpc := ttrpc.NewClient(conn, opts...)
+	rpc := ttrpc.NewClient(conn, ttrpc.WithOnClose(func() { close(gone) }),
+		ttrpc.WithUnaryClientInterceptor(func(ctx context.Context, req *ttrpc.Request, resp *ttrpc.Response, _ *ttrpc.UnaryClientInfo, invoke ttrpc.Invoker) error {
+			if p.Version == 3 {
+				req.Service = strings.Replace(req.Service, ".v2.", ".v3.", 1)
+			}
+			ctx, cancel := deadline(ctx, req.Method)
+			defer cancel()
+			return invoke(ctx, req, resp)
+		}))
 	return &Client{TTRPCTaskService: task.NewTTRPCTaskClient(rpc), rpc: rpc, gone: gone}, nil
 }
 
@@ -41,9 +46,19 @@ func Dial(ctx context.Context, p Params) (*Client, error) {
 // dies ends it at once: the kernel closes its socket.
 func (c *Client) Gone() <-chan struct{} { return c.gone }
 
-func asVersion3(ctx context.Context, req *ttrpc.Request, resp *ttrpc.Response, _ *ttrpc.UnaryClientInfo, invoke ttrpc.Invoker) error {
-	req.Service = strings.Replace(req.Service, ".v2.", ".v3.", 1)
-	return invoke(ctx, req, resp)
+// deadline bounds a call by what it does: a shim that is stopped or stuck must
+// not hold a request for ever. Only Wait may wait for ever.
+func deadline(ctx context.Context, method string) (context.Context, context.CancelFunc) {
+	switch method {
+	case "Wait":
+		return context.WithCancel(ctx)
+	case "Create", "Start", "Exec", "Delete", "Checkpoint":
+		return context.WithTimeout(ctx, 2*time.Minute) // these run programs and mount file systems
+	case "Kill", "Pause", "Resume", "Update":
+		return context.WithTimeout(ctx, 30*time.Second)
+	default: // questions
+		return context.WithTimeout(ctx, 10*time.Second)
+	}
 }
 
 // Close ends the connection; the shim goes on.
