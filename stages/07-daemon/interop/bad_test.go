@@ -4,6 +4,7 @@ package interop
 
 import (
 	"archive/tar"
+	"bytes"
 	"fmt"
 	"net"
 	"net/http"
@@ -98,13 +99,19 @@ func TestBadImages(t *testing.T) {
 		{"unreachable registry", "127.0.0.1:5999/x", `connection refused`},
 		{"no name", "127.0.0.1:5000/UPPER", `(?i)invalid reference format`},
 		{"wrong digest of a layer", addr + "/wrong-layer", `(?i)digest|verif`},
+		{"wrong length of a layer", addr + "/wrong-length", `(?i)digest|verif|size|bytes`},
 		{"wrong digest of the config", addr + "/wrong-config", `(?i)digest|verif`},
 		{"wrong digest of the manifest", addr + "/wrong-manifest@sha256:" + strings.Repeat("1", 64), `(?i)digest|verif|mismatch`},
 		{"wrong digest of a layer's content", addr + "/wrong-diff", `(?i)digest|diff|verif|layers`},
 		{"no tar file", addr + "/no-tar", `(?i)tar|archive|magic|header|EOF`},
 	}
 	h.image("wrong-layer", good)
-	h.blobs[good.digest] = newLayer(file("bin/sh", "##", 0o755)).packed
+	flipped := bytes.Clone(good.packed)
+	flipped[len(flipped)-5]++ // in gzip's own checksum
+	h.blobs[good.digest] = flipped
+	long := newLayer(file("z", "z", 0o644))
+	h.image("wrong-length", long)
+	h.blobs[long.digest] = long.packed[:len(long.packed)-9]
 	other := newLayer(file("x", "x", 0o644))
 	h.image("wrong-config", other)
 	config, _ := manifestOf(docker2, runConfig{Cmd: []string{"/bin/sh"}}, []layer{other})
