@@ -118,18 +118,22 @@ func landing(source string, isDir bool, dest string) (target, error) {
 	case err == nil && info.IsDir():
 		return target{dest, path.Base(path.Clean("/" + source))}, nil
 	case err == nil && isDir:
-		return target{}, fmt.Errorf("cannot copy directory to file %s", dest)
+		return target{}, errors.New("cannot copy directory")
 	case err == nil:
 		return target{filepath.Dir(dest), filepath.Base(dest)}, nil
 	case !errors.Is(err, os.ErrNotExist):
 		return target{}, err
 	case strings.HasSuffix(dest, "/") && !isDir:
-		return target{}, fmt.Errorf("destination directory %s must be a directory that exists", dest)
+		return target{}, errors.New("no such directory")
 	}
-	if _, err := os.Stat(filepath.Dir(filepath.Clean(dest))); err != nil {
-		return target{}, fmt.Errorf("invalid output path: directory %q does not exist", filepath.Dir(filepath.Clean(dest)))
+	dest, err = filepath.Abs(dest)
+	if err != nil {
+		return target{}, err
 	}
-	return target{filepath.Dir(filepath.Clean(dest)), filepath.Base(dest)}, nil
+	if _, err := os.Stat(filepath.Dir(dest)); err != nil {
+		return target{}, fmt.Errorf("invalid output path: directory %q does not exist", filepath.Dir(dest))
+	}
+	return target{filepath.Dir(dest), filepath.Base(dest)}, nil
 }
 
 // copyIn packs a local path, or passes an archive from stdin on.
@@ -137,7 +141,11 @@ func (a *App) copyIn(ctx context.Context, api *client.Client, o cpOptions, sourc
 	options := client.CopyToContainerOptions{CopyUIDGID: o.archive}
 	if source == "-" {
 		options.DestinationPath, options.Content = to.path, a.In
-		_, err := api.CopyToContainer(ctx, to.container, options)
+		got, err := api.ContainerStatPath(ctx, to.container, client.ContainerStatPathOptions{Path: to.path})
+		if err != nil || !got.Stat.Mode.IsDir() {
+			return fmt.Errorf("destination %q must be a directory", to.container+":"+to.path)
+		}
+		_, err = api.CopyToContainer(ctx, to.container, options)
 		return err
 	}
 	look := os.Lstat
@@ -184,7 +192,7 @@ func remoteLanding(ctx context.Context, api *client.Client, source string, isDir
 	}
 	if err != nil {
 		if strings.HasSuffix(to.path, "/") && !isDir {
-			return target{}, err
+			return target{}, errors.New("no such directory")
 		}
 		return target{path.Dir(dest), path.Base(dest)}, nil // the daemon tells whether the container or the directory is missing
 	}
@@ -194,7 +202,7 @@ func remoteLanding(ctx context.Context, api *client.Client, source string, isDir
 	case got.Stat.Mode.IsDir():
 		return target{dest, filepath.Base(filepath.Clean(source))}, nil
 	case isDir:
-		return target{}, fmt.Errorf("cannot copy a directory onto the file %s:%s", to.container, to.path)
+		return target{}, errors.New("cannot copy directory")
 	}
 	return target{path.Dir(dest), path.Base(dest)}, nil
 }

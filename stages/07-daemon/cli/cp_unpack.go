@@ -48,8 +48,8 @@ func unpack(r io.Reader, dir, name string, owners bool) (int64, error) {
 
 // renamed replaces the first element of a name in the archive.
 func renamed(inArchive, name string) string {
-	_, rest, _ := strings.Cut(strings.TrimPrefix(path.Clean("/"+inArchive), "/"), "/")
-	return path.Join(name, rest)
+	_, rest, _ := strings.Cut(strings.TrimPrefix(inArchive, "/"), "/") // the first element may be "."
+	return path.Join(name, path.Clean("/" + rest)[1:])
 }
 
 func unpackEntry(root *os.Root, inside, name string, header *tar.Header, content io.Reader) (int64, error) {

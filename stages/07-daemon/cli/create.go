@@ -95,7 +95,9 @@ func (a *App) create(ctx context.Context, api *client.Client, r *runflags.Reques
 	}
 	made, err := api.ContainerCreate(ctx, options)
 	if cerrdefs.IsNotFound(err) && o.pull == pullMissing && isNamed(r.Config.Image) {
-		fmt.Fprintf(a.Err, "Unable to find image '%s' locally\n", tagged(r.Config.Image))
+		if !o.quiet {
+			fmt.Fprintf(a.Err, "Unable to find image '%s' locally\n", tagged(r.Config.Image))
+		}
 		if err := a.pullFor(ctx, api, r, o.quiet); err != nil {
 			return "", err
 		}

@@ -92,23 +92,23 @@ func (a *App) imageRows(s image.Summary, o imagesOptions) []row {
 			tag = t.Tag()
 		}
 		delete(tagless, name)
-		rows = append(rows, a.imageRow(s, name, tag, digests[name], o.noTrunc))
+		rows = append(rows, a.imageRow(s, name, tag, digests[name], o))
 	}
 	for name, digest := range tagless {
-		rows = append(rows, a.imageRow(s, name, "<none>", digest, o.noTrunc))
+		rows = append(rows, a.imageRow(s, name, "<none>", digest, o))
 	}
 	if len(rows) == 0 {
-		rows = append(rows, a.imageRow(s, "<none>", "<none>", "", o.noTrunc))
+		rows = append(rows, a.imageRow(s, "<none>", "<none>", "", o))
 	}
 	return rows
 }
 
-func (a *App) imageRow(s image.Summary, name, tag, digest string, noTrunc bool) row {
+func (a *App) imageRow(s image.Summary, name, tag, digest string, o imagesOptions) row {
 	id := s.ID
-	if !noTrunc {
+	if !o.noTrunc {
 		id = shortID(id)
 	}
-	if digest == "" {
+	if digest == "" || !o.digests && !strings.Contains(o.format, ".Digest") {
 		digest = "<none>"
 	}
 	containers := "N/A"

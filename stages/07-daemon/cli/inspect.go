@@ -134,7 +134,7 @@ func (a *App) showObjects(objects []json.RawMessage, format string) error {
 	}
 	tmpl, err := parseTemplate(format)
 	if err != nil {
-		return err
+		return StatusError{Code: 64, Text: fmt.Sprintf("template parsing error: %v", errors.Unwrap(err))}
 	}
 	for _, raw := range objects {
 		decoder := json.NewDecoder(bytes.NewReader(raw))

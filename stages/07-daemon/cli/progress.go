@@ -17,7 +17,7 @@ import (
 // per change of state, without the bars. An error in the stream ends it.
 func (a *App) showProgress(r io.Reader, out io.Writer) error {
 	_, isTerminal := terminal(out)
-	p := &progress{out: bufio.NewWriter(out), terminal: isTerminal, width: width(out, 200), now: a.Now, lines: map[string]int{}}
+	p := &progress{out: bufio.NewWriter(out), terminal: isTerminal, width: width(out, 0), now: a.Now, lines: map[string]int{}}
 	decoder := json.NewDecoder(r)
 	for {
 		var m jsonstream.Message
@@ -53,20 +53,13 @@ func (p *progress) show(m jsonstream.Message) error {
 		p.plain(m)
 		return nil
 	}
-	moved := 0
-	if m.ID != "" && (m.Progress != nil || m.Status != "" || m.Stream != "") {
-		moved = p.moveTo(m.ID)
-	} else {
-		p.lines = map[string]int{}
+	if m.ID == "" || m.Progress == nil {
+		p.lines = map[string]int{} // an ordinary line: what stands above it is never touched again
+		p.plain(m)
+		return nil
 	}
-	if m.Stream != "" {
-		p.out.WriteString(m.Stream)
-	} else {
-		p.line(m)
-	}
-	if moved > 0 {
-		fmt.Fprintf(p.out, "\x1b[%dB", moved)
-	}
+	up := p.moveTo(m.ID)
+	fmt.Fprintf(p.out, "%s: %s %s\r\x1b[%dB", m.ID, m.Status, bar(*m.Progress, p.width, p.now()), up)
 	return nil
 }
 
@@ -96,23 +89,6 @@ func (p *progress) moveTo(id string) int {
 	up := len(p.lines) - line
 	fmt.Fprintf(p.out, "\x1b[%dA\x1b[2K\r", up)
 	return up
-}
-
-func (p *progress) line(m jsonstream.Message) {
-	if m.ID != "" {
-		p.out.WriteString(m.ID + ": ")
-	}
-	p.out.WriteString(m.Status)
-	if m.Progress != nil {
-		if text := bar(*m.Progress, p.width, p.now()); text != "" {
-			p.out.WriteString(" " + text)
-		}
-	}
-	if m.ID != "" {
-		p.out.WriteString("\r")
-		return
-	}
-	p.out.WriteString("\r\n")
 }
 
 // bar is `[=====>      ]  1.5MB/3MB 2s`; narrow terminals get the numbers alone.
