@@ -3,6 +3,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -13,7 +14,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/distribution/reference"
 	"github.com/moby/moby/api/types/common"
+	"github.com/moby/moby/api/types/jsonstream"
 
 	"github.com/slipway-engine/slipway/stages/07-daemon/engine"
 	"github.com/slipway-engine/slipway/stages/07-daemon/fault"
@@ -21,11 +24,22 @@ import (
 	"github.com/slipway-engine/slipway/stages/07-daemon/network"
 )
 
+// Images are what the API needs of images. [images.Store] has them.
+type Images interface {
+	List(ctx context.Context) ([]images.Image, error)
+	Get(ctx context.Context, ref string) (images.Image, error)
+	Size(ctx context.Context, img images.Image) int64
+	LayerSizes(ctx context.Context, img images.Image) []int64
+	Tag(ctx context.Context, img images.Image, name reference.Named) error
+	Untag(ctx context.Context, name string, sync bool) error
+	Pull(ctx context.Context, req images.PullRequest, report func(jsonstream.Message)) error
+}
+
 // Deps is everything the API shows.
 type Deps struct {
 	Log    *slog.Logger
 	Engine *engine.Engine
-	Images *images.Store
+	Images Images
 	Bridge network.Config
 	About  About
 }

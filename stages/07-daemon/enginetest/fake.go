@@ -17,7 +17,9 @@ import (
 
 	"github.com/containerd/containerd/api/types"
 	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
 	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
+	"github.com/moby/moby/api/types/jsonstream"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
@@ -249,6 +251,31 @@ func (Images) Get(_ context.Context, ref string) (images.Image, error) {
 
 // Size is always 1000.
 func (Images) Size(context.Context, images.Image) int64 { return 1000 }
+
+// List has the one.
+func (Images) List(context.Context) ([]images.Image, error) { return []images.Image{Image()}, nil }
+
+// LayerSizes are none.
+func (Images) LayerSizes(context.Context, images.Image) []int64 { return nil }
+
+// Tag accepts.
+func (Images) Tag(context.Context, images.Image, reference.Named) error { return nil }
+
+// Untag accepts.
+func (Images) Untag(context.Context, string, bool) error { return nil }
+
+// Pull reports one line, and fails for every image but busybox.
+func (Images) Pull(_ context.Context, req images.PullRequest, report func(jsonstream.Message)) error {
+	switch reference.FamiliarName(req.Name) {
+	case "nix":
+		return fault.NotFound("manifest for nix:latest not found: manifest unknown: manifest unknown")
+	case "broken":
+		report(jsonstream.Message{Status: "Pulling from library/broken", ID: "latest"})
+		return fault.System("the layer has another digest")
+	}
+	report(jsonstream.Message{Status: "Downloading", ID: "abc", Progress: &jsonstream.Progress{Current: 1, Total: 2}})
+	return nil
+}
 
 // Network gives every container the same address and counts.
 type Network struct {
