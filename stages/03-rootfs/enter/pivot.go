@@ -86,6 +86,7 @@ func (r *Root) letGo() launch.Step {
 		launch.Call(unix.SYS_MOUNT, launch.Int(0), launch.Str("."), launch.Int(0), launch.Int(unix.MS_SLAVE|unix.MS_REC), launch.Int(0)),
 		launch.Call(unix.SYS_UMOUNT2, launch.Str("."), launch.Int(unix.MNT_DETACH)),
 		launch.Call(unix.SYS_CHDIR, launch.Str("/")),
+		closeSlot(r.dir), closeSlot(r.root), // or the working directory could be asked for by their numbers
 	)
 }
 

@@ -70,6 +70,7 @@ func Compile(s *specs.Spec, facts Facts, req Request, acts Acts) (*Plan, error) 
 	join := c.joined()
 	c.add(c.before(join)...)
 	c.add(c.born()...)
+	c.add(goBack(join)...)
 	c.add(c.members(join)...)
 	c.add(c.settings()...)
 	if err := c.fillAndEnter(); err != nil {
@@ -89,7 +90,7 @@ func Compile(s *specs.Spec, facts Facts, req Request, acts Acts) (*Plan, error) 
 func (c *compiler) add(steps ...launch.Step) { c.plan.Add(steps...) }
 
 // before lists what the parent does while there is no child yet.
-func (c *compiler) before(join []joinedNamespace) []launch.Step {
+func (c *compiler) before(join []*joinedNamespace) []launch.Step {
 	var steps []launch.Step
 	if c.facts.Cgroup.Path != "" {
 		step := parent("make cgroup "+c.facts.Cgroup.Path+limits(c.spec.Linux.Resources), "the budget holds before the first instruction; config.json linux.resources", c.acts.MakeCgroup)

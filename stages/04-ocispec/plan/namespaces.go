@@ -4,57 +4,115 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
+	"github.com/slipway-engine/slipway/stages/04-ocispec/spec"
 )
 
 // joinedNamespace is a namespace that config.json gives a path for.
 type joinedNamespace struct {
 	specs.LinuxNamespace
-	slot launch.Slot
+	slot     launch.Slot
+	byThread bool     // the thread that clones joins it, for the child to be born in it
+	own      *os.File // where the thread was before
 }
 
 // joined lists them: the user namespace first, because it decides whether the others may be joined, the mount namespace last,
 // because it takes the paths of the others away.
-func (c *compiler) joined() []joinedNamespace {
-	var first, middle, last []joinedNamespace
+//
+// A pid namespace is joined by the thread that clones: only children are born into it (pid_namespaces(7)). So are all that can
+// be when the child gets a user namespace of its own: from inside it, nobody may join what belongs to the host.
+func (c *compiler) joined() []*joinedNamespace {
+	var first, middle, last []*joinedNamespace
+	locked := spec.New(c.spec, specs.UserNamespace)
 	for _, n := range c.spec.Linux.Namespaces {
+		j := &joinedNamespace{LinuxNamespace: n}
 		switch {
 		case n.Path == "":
+			continue
 		case n.Type == specs.UserNamespace:
-			first = append(first, joinedNamespace{n, c.slots.Take()})
+			first = append(first, j)
 		case n.Type == specs.MountNamespace:
-			last = append(last, joinedNamespace{n, c.slots.Take()})
+			last = append(last, j)
 		default:
-			middle = append(middle, joinedNamespace{n, c.slots.Take()})
+			j.byThread = n.Type == specs.PIDNamespace || locked && n.Type != specs.TimeNamespace
+			middle = append(middle, j)
+		}
+		if !j.byThread {
+			j.slot = c.slots.Take()
 		}
 	}
 	return append(append(first, middle...), last...)
 }
 
-// open opens the namespace and makes sure that it is of its kind. A pid namespace is joined at once, by the thread that will
-// clone: only children are born into it (pid_namespaces(7)).
-func (j joinedNamespace) open() launch.Step {
-	name, because := fmt.Sprintf("open %s namespace %s", j.Type, j.Path), "its kind is verified: the path could name anything"
-	if j.Type == specs.PIDNamespace {
-		name, because = "join pid namespace "+j.Path, "setns(2): a pid namespace takes the children of the thread that joined it"
+// open opens the namespace and makes sure that it is of its kind.
+func (j *joinedNamespace) open() launch.Step {
+	if j.byThread {
+		return j.joinByThread()
 	}
-	return parent(name, because, func(r *launch.Run) error {
+	return parent(fmt.Sprintf("open %s namespace %s", j.Type, j.Path), "its kind is verified: the path could name anything", func(r *launch.Run) error {
+		f, err := openNamespace(j.Path, flag(j.Type))
+		if err == nil {
+			r.Hold(j.slot, f)
+		}
+		return err
+	})
+}
+
+func (j *joinedNamespace) joinByThread() launch.Step {
+	return parent(fmt.Sprintf("join %s namespace %s", j.Type, j.Path), "setns(2): the child is born in the namespaces of the thread that clones it", func(r *launch.Run) error {
 		f, err := openNamespace(j.Path, flag(j.Type))
 		if err != nil {
 			return err
 		}
-		if j.Type != specs.PIDNamespace {
-			r.Hold(j.slot, f)
-			return nil
-		}
 		defer f.Close()
 		r.Taint()
-		return unix.Setns(int(f.Fd()), unix.CLONE_NEWPID)
+		if j.Type != specs.PIDNamespace {
+			if j.own, err = os.Open("/proc/thread-self/ns/" + file(j.Type)); err != nil {
+				return err
+			}
+		}
+		return unix.Setns(int(f.Fd()), int(flag(j.Type)))
 	})
+}
+
+// goBack returns the thread to where it was: hooks are started from it.
+func goBack(join []*joinedNamespace) []launch.Step {
+	var names []string
+	for _, j := range join {
+		if j.byThread && j.Type != specs.PIDNamespace {
+			names = append(names, string(j.Type))
+		}
+	}
+	if names == nil {
+		return nil
+	}
+	return []launch.Step{parent("return to our own "+strings.Join(names, " ")+" namespaces", "the child has been born; hooks run in the runtime's namespaces", func(*launch.Run) error {
+		for _, j := range join {
+			if j.own == nil {
+				continue
+			}
+			if err := errors.Join(unix.Setns(int(j.own.Fd()), int(flag(j.Type))), j.own.Close()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})}
+}
+
+// file is the name of a kind below /proc/PID/ns (namespaces(7)).
+func file(kind specs.LinuxNamespaceType) string {
+	switch kind {
+	case specs.NetworkNamespace:
+		return "net"
+	case specs.MountNamespace:
+		return "mnt"
+	}
+	return string(kind)
 }
 
 func openNamespace(path string, kind uintptr) (*os.File, error) {
@@ -76,10 +134,10 @@ func openNamespace(path string, kind uintptr) (*os.File, error) {
 }
 
 // members lists what makes the child a member of its namespaces, and root in them.
-func (c *compiler) members(join []joinedNamespace) []launch.Step {
+func (c *compiler) members(join []*joinedNamespace) []launch.Step {
 	var steps []launch.Step
 	for _, j := range join {
-		if j.Type != specs.PIDNamespace {
+		if !j.byThread {
 			steps = append(steps, launch.Setns(j.slot, flag(j.Type), fmt.Sprintf("%s namespace %s", j.Type, j.Path)))
 			if j.Type == specs.UserNamespace {
 				steps = append(steps, launch.BecomeRoot())
