@@ -33,6 +33,7 @@ type CgroupFacts struct {
 	Born    bool          // the child is born in its group (v2, CLONE_INTO_CGROUP)
 	Files   int           // how many files the child writes itself into to be in its groups (v1)
 	V2      bool          // a mount of type cgroup shows the one tree of v2
+	Dir     string        // v2: the container's directory on the host
 	Mounted []CgroupMount // otherwise it shows these
 }
 

@@ -139,7 +139,7 @@ func cgroupFacts(g *cgroup.Group, s *specs.Spec) (plan.CgroupFacts, error) {
 		case "cgroup":
 			f.Files++
 		case "cgroup2":
-			f.Born = true
+			f.Born, f.Dir = true, path.Join(p.point, g.Path())
 		}
 		if shown && p.kind == "cgroup" {
 			f.Mounted = append(f.Mounted, plan.CgroupMount{Name: path.Base(p.point), Group: path.Join(p.point, g.Path()), Data: p.controllers()})
