@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+	"github.com/slipway-engine/slipway/stages/03-rootfs/inflate"
 )
 
 // Decompress gives the plain tar of a layer, whatever it was compressed with: the first bytes decide, not a media type that
@@ -21,7 +21,7 @@ func Decompress(r io.Reader) (io.ReadCloser, error) {
 	}
 	switch {
 	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}): // RFC 1952, 2.3.1
-		z, err := gzip.NewReader(br)
+		z, err := inflate.NewReader(br)
 		if err != nil {
 			return nil, fmt.Errorf("decompress gzip: %w", err)
 		}
