@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"time"
 
@@ -111,10 +112,16 @@ func (a *App) imageRow(s image.Summary, name, tag, digest string, o imagesOption
 	if digest == "" || !o.digests && !strings.Contains(o.format, ".Digest") {
 		digest = "<none>"
 	}
-	containers := "N/A"
+	containers, shared, unique := "N/A", "N/A", "N/A" // -1: the daemon has not counted
+	if s.Containers >= 0 {
+		containers = strconv.FormatInt(s.Containers, 10)
+	}
+	if s.SharedSize >= 0 {
+		shared, unique = units.HumanSize(float64(s.SharedSize)), units.HumanSize(float64(s.Size-s.SharedSize))
+	}
 	created := time.Unix(s.Created, 0)
 	return row{
 		labelsField: s.Labels, "Repository": name, "Tag": tag, "Digest": digest, "ID": id, "CreatedSince": a.ago(created), "CreatedAt": createdAt(created),
-		"Size": decimalText(s.Size), "VirtualSize": units.HumanSize(float64(s.Size)), "SharedSize": "N/A", "UniqueSize": "N/A", "Containers": containers,
+		"Size": decimalText(s.Size), "VirtualSize": units.HumanSize(float64(s.Size)), "SharedSize": shared, "UniqueSize": unique, "Containers": containers,
 	}
 }

@@ -92,7 +92,7 @@ func (a *App) psRow(c container.Summary, noTrunc bool) row {
 	}
 	return row{
 		labelsField: c.Labels,
-		"ID":        id, "Names": namesText(c.Names, noTrunc), "Image": imageText(c.Image, noTrunc), "Command": quoted(c.Command, noTrunc),
+		"ID":        id, "Names": namesText(c.Names, noTrunc), "Image": imageText(c.Image, c.ImageID, noTrunc), "Command": quoted(c.Command, noTrunc),
 		"CreatedAt": createdAt(created), "RunningFor": a.ago(created), "Status": c.Status, "State": string(c.State), "Ports": portsText(c.Ports),
 		"Size": sizeText(c), "Labels": labelsText(c.Labels), "Mounts": mountsText(c.Mounts, noTrunc), "LocalVolumes": localVolumes(c.Mounts),
 		"Networks": strings.Join(networks, ","), "Platform": platformOf(c),
@@ -111,12 +111,12 @@ func namesText(names []string, noTrunc bool) string {
 	return strings.Join(own, ",")
 }
 
-// imageText shortens an image that is only known by its digest.
-func imageText(image string, noTrunc bool) string {
+// imageText shortens an image that is only known by its id, and leaves out the digest behind a name.
+func imageText(image, id string, noTrunc bool) string {
 	if image == "" {
 		return "<no image>"
 	}
-	if !noTrunc && strings.HasPrefix(image, "sha256:") {
+	if !noTrunc && id != "" && shortID(image) == shortID(id) {
 		return shortID(image)
 	}
 	if name, _, digested := strings.Cut(image, "@"); digested && !noTrunc {
@@ -167,51 +167,58 @@ func platformOf(c container.Summary) any {
 	return strings.TrimSuffix(p.OS+"/"+p.Architecture+"/"+p.Variant, "/")
 }
 
-// portsText joins ports and folds neighbours into ranges: `0.0.0.0:80-81->80-81/tcp, 9000/tcp`.
+// portsText lists ports in docker's order: first what is only exposed or published under its own number, neighbours folded into
+// ranges (`80-82/tcp`, `0.0.0.0:80-81->80-81/tcp`), then each port that is published under another number.
 func portsText(ports []container.PortSummary) string {
 	ports = slices.Clone(ports)
 	slices.SortFunc(ports, func(a, b container.PortSummary) int {
-		return cmp.Or(a.IP.Compare(b.IP), strings.Compare(a.Type, b.Type), cmp.Compare(a.PrivatePort, b.PrivatePort), cmp.Compare(a.PublicPort, b.PublicPort))
+		return cmp.Or(cmp.Compare(a.PrivatePort, b.PrivatePort), a.IP.Compare(b.IP), cmp.Compare(a.PublicPort, b.PublicPort), strings.Compare(a.Type, b.Type))
 	})
-	var ranges [][2]container.PortSummary
-	for i := 0; i < len(ports); {
-		j := i + 1
-		for j < len(ports) && follows(ports[j-1], ports[j]) {
-			j++
+	open := map[string]*portSpan{}
+	var keys, folded, moved []string
+	for _, p := range ports {
+		host := ""
+		if p.PublicPort > 0 {
+			host = hostAddress(p.IP)
 		}
-		ranges = append(ranges, [2]container.PortSummary{ports[i], ports[j-1]})
-		i = j
+		if p.PublicPort > 0 && p.PublicPort != p.PrivatePort {
+			moved = append(moved, fmt.Sprintf("%s%d->%d/%s", host, p.PublicPort, p.PrivatePort, p.Type))
+			continue
+		}
+		key := host + "/" + p.Type
+		span := open[key]
+		if span != nil && span.last+1 == p.PrivatePort {
+			span.last++
+			continue
+		}
+		if span != nil {
+			folded = append(folded, span.text())
+		} else {
+			keys = append(keys, key)
+		}
+		open[key] = &portSpan{p.PrivatePort, p.PrivatePort, host, p.Type}
 	}
-	// Both address families of a port stand together.
-	slices.SortStableFunc(ranges, func(a, b [2]container.PortSummary) int { return cmp.Compare(a[0].PrivatePort, b[0].PrivatePort) })
-	words := make([]string, len(ranges))
-	for i, r := range ranges {
-		words[i] = portRange(r[0], r[1])
+	for _, key := range keys {
+		folded = append(folded, open[key].text())
 	}
-	return strings.Join(words, ", ")
+	return strings.Join(append(folded, moved...), ", ")
 }
 
-// follows tells whether b continues the range that a ends.
-func follows(a, b container.PortSummary) bool {
-	same := a.IP == b.IP && a.Type == b.Type && b.PrivatePort == a.PrivatePort+1
-	if a.PublicPort == 0 || b.PublicPort == 0 {
-		return same && a.PublicPort == b.PublicPort
-	}
-	return same && b.PublicPort == a.PublicPort+1
+// portSpan is a run of neighbouring ports.
+type portSpan struct {
+	first, last    uint16
+	host, protocol string
 }
 
-func portRange(first, last container.PortSummary) string {
-	span := func(a, b uint16) string {
-		if a == b {
-			return fmt.Sprint(a)
-		}
-		return fmt.Sprintf("%d-%d", a, b)
+func (s portSpan) text() string {
+	ports := fmt.Sprint(s.first)
+	if s.last != s.first {
+		ports += fmt.Sprintf("-%d", s.last)
 	}
-	text := span(first.PrivatePort, last.PrivatePort) + "/" + first.Type
-	if first.PublicPort == 0 {
-		return text
+	if s.host != "" {
+		ports = s.host + ports + "->" + ports
 	}
-	return hostAddress(first.IP) + span(first.PublicPort, last.PublicPort) + "->" + text
+	return ports + "/" + s.protocol
 }
 
 func hostAddress(ip netip.Addr) string {
