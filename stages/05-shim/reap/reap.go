@@ -26,12 +26,14 @@ type Reaper struct {
 	wg        sync.WaitGroup
 }
 
-// New makes this process a subreaper and starts to reap orphans nobody holds. Close ends that.
+// New makes this process a subreaper and starts to reap orphans nobody holds. It must come before
+// the first program is started: children orphaned earlier are gone for good. Close ends the reaping.
 func New() (*Reaper, error) {
-	if err := becomeSubreaper(); err != nil {
-		return nil, err
-	}
 	r := &Reaper{held: map[int]*Process{}, signals: make(chan os.Signal, 1)}
+	//ex:begin shim.subreaper
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return nil, fmt.Errorf("become a subreaper (prctl PR_SET_CHILD_SUBREAPER): %w", err)
+	}
 	signal.Notify(r.signals, unix.SIGCHLD)
 	r.wg.Go(func() {
 		for range r.signals {
@@ -39,6 +41,10 @@ func New() (*Reaper, error) {
 		}
 	})
 	return r, nil
+	//ex:stub
+	// _ = r
+	// return nil, todo.Exercise("shim.subreaper")
+	//ex:end shim.subreaper
 }
 
 // Close stops the reaping of orphans. Held processes can still be waited for.
@@ -46,19 +52,6 @@ func (r *Reaper) Close() {
 	signal.Stop(r.signals)
 	close(r.signals)
 	r.wg.Wait()
-}
-
-// becomeSubreaper asks the kernel for the orphans among our descendants. It must happen before
-// the first program is started: children that are orphaned earlier are gone for good.
-func becomeSubreaper() error {
-	//ex:begin shim.subreaper
-	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
-		return fmt.Errorf("become a subreaper (prctl PR_SET_CHILD_SUBREAPER): %w", err)
-	}
-	return nil
-	//ex:stub
-	// return todo.Exercise("shim.subreaper")
-	//ex:end shim.subreaper
 }
 
 // Launching says that programs are being started whose pids are not known yet. Until the returned
