@@ -17,11 +17,12 @@ import (
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/slipway-engine/slipway/stages/01-namespaces/teach"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
 
-// The kernel tests make groups of their own below /slipway-test-PID, and put this very program into them: it
+// The kernel tests make groups of their own below /slipway-cgroup-test-PID, and put this very program into them: it
 // executes itself as a helper that eats, spins, forks or sleeps.
 
 const helperVariable = "CGROUP_TEST_HELPER"
@@ -56,7 +57,7 @@ func leftovers() (left []string) {
 	return left
 }
 
-func testRoot() string { return fmt.Sprintf("/slipway-test-%d", os.Getpid()) }
+func testRoot() string { return fmt.Sprintf("/slipway-cgroup-test-%d", os.Getpid()) }
 
 // help is a helper's life: it waits for a line (so that it can be moved into its group first), works, says
 // "done", and stays until its stdin ends.
@@ -201,7 +202,9 @@ func inside(t *testing.T, g *Group, job string) (*helper, string) {
 func newGroup(t *testing.T) *Group {
 	t.Helper()
 	g := nameGroup(t)
-	require.NoError(t, g.Create())
+	err := g.Create()
+	teach.Begun(t, err) // for a learner who has not yet written it
+	require.NoError(t, err)
 	return g
 }
 
