@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -63,10 +64,20 @@ func (e *engine) start() error {
 		return e.docker(context.Background(), "version").Run()
 	})
 	if err != nil {
-		text, _ := os.ReadFile(e.log.Name())
-		return fmt.Errorf("%s does not answer: %w\n%s", e.daemon.Path, err, tail(string(text), 30))
+		return fmt.Errorf("%s does not answer: %w\n%s", e.daemon.Path, err, e.lastWords())
 	}
 	return nil
+}
+
+// lastWords are the end of the daemon's log, without the chatter.
+func (e *engine) lastWords() string {
+	text, err := os.ReadFile(e.log.Name())
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(string(text), "\n")
+	lines = slices.DeleteFunc(lines, func(l string) bool { return strings.Contains(l, "level=DEBUG") })
+	return tail(strings.Join(lines, "\n"), 40)
 }
 
 func tail(text string, n int) string {

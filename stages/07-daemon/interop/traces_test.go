@@ -35,6 +35,12 @@ func lookAround() traces {
 		}
 		return nil // one that goes meanwhile is no trace
 	}))
+	check(filepath.WalkDir("/run/slipway", func(path string, _ fs.DirEntry, err error) error {
+		if err == nil {
+			found = append(found, "file "+path)
+		}
+		return nil // as above
+	}))
 	out, err := exec.Command("ip", "-j", "-d", "link").Output()
 	check(err)
 	var links []struct{ IfName, IfAlias string }
@@ -72,9 +78,18 @@ func nothingLeft(t *testing.T) {
 			return nil
 		})
 		if err != nil {
-			t.Error(err)
+			t.Errorf("%v\nprocesses:\n%sthe daemon's last words:\n%s", err, listing(), theWorld.engine.lastWords())
 		}
 	})
+}
+
+// listing is for a person who looks for what a left process belongs to.
+func listing() string {
+	var b strings.Builder
+	for _, p := range processes() {
+		fmt.Fprintf(&b, "%7d %7d %s\n", p.pid, p.parent, p.args)
+	}
+	return b.String()
 }
 
 func compare(before, after traces) string {
