@@ -50,34 +50,33 @@ func Parse(mountinfo, selfCgroup io.Reader) (*Layout, error) {
 }
 
 func arrange(mounts []mount, self []membership) (*Layout, error) {
-	l := &Layout{proc: "/proc"}
+	var v1 []*tree
 	var v2 *tree
-	controllers := 0
 	for _, m := range mounts {
 		t := m.tree(self)
 		switch {
 		case t.version == 2:
 			v2 = better(v2, t)
 		case len(t.controllers) > 0:
-			l.add(t)
+			v1 = add(v1, t)
 		}
 	}
-	for _, t := range l.trees {
-		if !strings.HasPrefix(t.controllers[0], "name=") {
-			controllers++
-		}
-	}
+	return classify("/proc", v1, v2)
+}
+
+// classify names the mode. A v1 hierarchy with a name but no controller governs nothing: it does not make a
+// machine hybrid.
+func classify(proc string, v1 []*tree, v2 *tree) (*Layout, error) {
+	governs := slices.ContainsFunc(v1, func(t *tree) bool { return !strings.HasPrefix(t.controllers[0], "name=") })
 	switch {
-	case v2 == nil && len(l.trees) == 0:
+	case v2 == nil && len(v1) == 0:
 		return nil, ErrNone
 	case v2 == nil:
-		l.mode = V1
-	case controllers == 0: // at most named hierarchies, which govern nothing
-		l.mode, l.trees = V2, []*tree{v2}
-	default:
-		l.mode, l.trees = Hybrid, append(l.trees, v2)
+		return &Layout{mode: V1, trees: v1, proc: proc}, nil
+	case !governs:
+		return &Layout{mode: V2, trees: []*tree{v2}, proc: proc}, nil
 	}
-	return l, nil
+	return &Layout{mode: Hybrid, trees: append(v1, v2), proc: proc}, nil
 }
 
 // tree translates a mount; known controllers are those that /proc/self/cgroup lists.
@@ -98,36 +97,57 @@ func (m mount) tree(self []membership) *tree {
 }
 
 // add keeps one mount of each hierarchy.
-func (l *Layout) add(t *tree) {
-	for i, old := range l.trees {
+func add(trees []*tree, t *tree) []*tree {
+	for i, old := range trees {
 		if slices.Equal(old.controllers, t.controllers) {
-			l.trees[i] = better(old, t)
-			return
+			trees[i] = better(old, t)
+			return trees
 		}
 	}
-	l.trees = append(l.trees, t)
+	return append(trees, t)
 }
 
-// better chooses between two mounts of one hierarchy: the one that shows more of it; the first if equal.
+// better orders two mounts of one hierarchy: the one that shows more of it first, then the earlier; the other
+// stays as its spare.
 func better(a, b *tree) *tree {
 	if a == nil || len(b.root) < len(a.root) {
+		b.spare = a
 		return b
 	}
+	a.spare = better(a.spare, b)
 	return a
 }
 
 // Open returns a copy of the Layout with its hierarchies open and v2's controllers read. root stands before
-// every path: "/" on a machine, a fixture's folder in a test.
+// every path: "/" on a machine, a fixture's folder in a test. A hierarchy that mountinfo lists but another
+// mount hides is left out.
 func (l *Layout) Open(root string) (*Layout, error) {
-	opened := &Layout{mode: l.mode, proc: filepath.Join(root, l.proc)}
+	var v1 []*tree
+	var v2 *tree
 	for _, t := range l.trees {
-		t, err := t.open(root)
-		if err != nil {
+		t, err := t.openVisible(root)
+		switch {
+		case errors.Is(err, errHidden):
+		case err != nil:
 			return nil, err
+		case t.version == 2:
+			v2 = t
+		default:
+			v1 = append(v1, t)
 		}
-		opened.trees = append(opened.trees, t)
 	}
-	return opened, nil
+	return classify(filepath.Join(root, l.proc), v1, v2)
+}
+
+var errHidden = errors.New("another mount hides it")
+
+// openVisible opens the first mount of a hierarchy that can be seen.
+func (t *tree) openVisible(root string) (*tree, error) {
+	o, err := t.open(root)
+	if errors.Is(err, errHidden) && t.spare != nil {
+		return t.spare.openVisible(root)
+	}
+	return o, err
 }
 
 func (t *tree) open(root string) (*tree, error) {
@@ -136,6 +156,9 @@ func (t *tree) open(root string) (*tree, error) {
 	fd, err := retry(func() (int, error) {
 		return unix.Open(o.mount, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	})
+	if err == unix.ENOENT || err == unix.ENOTDIR {
+		return nil, fmt.Errorf("%s: %w", o.mount, errHidden)
+	}
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: o.mount, Err: err}
 	}
@@ -155,7 +178,7 @@ func (t *tree) open(root string) (*tree, error) {
 	return &o, nil
 }
 
-// verify makes sure that the mount point still shows a cgroup file system: another mount may hide it.
+// verify makes sure that the mount point still shows a cgroup file system of the right version.
 func (t *tree) verify() error {
 	var s unix.Statfs_t
 	if err := unix.Fstatfs(int(t.dir.Fd()), &s); err != nil {
@@ -166,7 +189,7 @@ func (t *tree) verify() error {
 		want = unix.CGROUP2_SUPER_MAGIC
 	}
 	if int64(s.Type) != want {
-		return fmt.Errorf("%s: mountinfo lists a cgroup hierarchy, but another mount hides it", t.mount)
+		return fmt.Errorf("%s: %w", t.mount, errHidden)
 	}
 	return nil
 }

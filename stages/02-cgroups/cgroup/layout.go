@@ -39,6 +39,7 @@ type tree struct {
 	version     int      // 1 or 2
 	controllers []string // as the kernel names them; a named v1 hierarchy has "name=systemd"
 	dir         *os.File // O_PATH on mount; nil until opened
+	spare       *tree    // another mount of the same hierarchy, for when this one is hidden
 }
 
 // Mode tells v1, hybrid and v2 apart.

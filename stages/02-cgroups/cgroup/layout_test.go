@@ -128,3 +128,22 @@ func TestRootIsRefused(t *testing.T) {
 		require.EqualError(t, err, name+" cgroup /: refused for the root of /sys/fs/cgroup")
 	}
 }
+
+// TestHidden: a mount over a hierarchy takes it away, and the Layout says only what can be used.
+func TestHidden(t *testing.T) {
+	root := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(root, "sys/unified"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(root, "sys/unified/cgroup.controllers"), []byte("memory"), 0o644))
+	parsed, err := Parse(strings.NewReader("1 0 0:1 / /sys/pids rw - cgroup c rw,pids\n2 0 0:2 / /sys/unified rw - cgroup2 c rw"),
+		strings.NewReader("1:pids:/\n0::/"))
+	require.NoError(t, err)
+	require.Equal(t, Hybrid, parsed.Mode())
+	l, err := parsed.Open(root)
+	require.NoError(t, err)
+	require.Equal(t, V2, l.Mode())
+	require.Equal(t, []string{"memory"}, l.Controllers())
+	parsed, err = Parse(strings.NewReader("1 0 0:1 / /etc rw - cgroup c rw,pids"), strings.NewReader("1:pids:/"))
+	require.NoError(t, err)
+	_, err = parsed.Open("/") // a directory, but of another file system
+	require.ErrorIs(t, err, ErrNone)
+}
