@@ -40,7 +40,7 @@ func spec(o runOptions, id string, image ocispec.ImageConfig, args []string) (*s
 			Capabilities:    &specs.LinuxCapabilities{Bounding: caps, Effective: caps, Permitted: caps},
 		},
 		Linux: &specs.Linux{
-			CgroupsPath: path.Join("/", "slipctl", id),
+			CgroupsPath: path.Join("/", "slipway", id),
 			Namespaces: []specs.LinuxNamespace{
 				{Type: specs.PIDNamespace}, {Type: specs.MountNamespace}, {Type: specs.UTSNamespace},
 				{Type: specs.IPCNamespace}, {Type: specs.NetworkNamespace},
