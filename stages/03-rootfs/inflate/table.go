@@ -90,8 +90,8 @@ func build(table []uint32, root int, lengths []uint8, entry func(int) uint32) er
 
 // place puts each code where its bits, lowest first, lead.
 func place(table []uint32, root int, lengths []uint8, next [maxLength + 2]int, entry func(int) uint32) error {
-	code := make([]int, len(lengths))
-	depth := map[int]int{} // bits of the second table behind each first entry
+	var code [320]int
+	var depth [1 << litBits]uint8 // bits of the second table behind each first entry
 	for symbol, l := range lengths {
 		if l == 0 {
 			continue
@@ -99,7 +99,7 @@ func place(table []uint32, root int, lengths []uint8, next [maxLength + 2]int, e
 		code[symbol] = int(bits.Reverse16(uint16(next[l])) >> (16 - l))
 		next[l]++
 		if first := code[symbol] & (1<<root - 1); int(l) > root {
-			depth[first] = max(depth[first], int(l)-root)
+			depth[first] = max(depth[first], l-uint8(root))
 		}
 	}
 	used := 1 << root
@@ -114,7 +114,7 @@ func place(table []uint32, root int, lengths []uint8, next [maxLength + 2]int, e
 			}
 		default:
 			first := code[symbol] & (1<<root - 1)
-			sub := depth[first]
+			sub := int(depth[first])
 			if table[first] == flagSpecial {
 				if used+1<<sub > len(table) {
 					return fmt.Errorf("codes that need too large a table: %w", ErrCorrupt)

@@ -159,9 +159,16 @@ func (d *download) attempt(ctx context.Context) error {
 		header.Set("Accept", t)
 	}
 	if offset > 0 {
-		header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
+		header.Set("Range", fmt.Sprintf("bytes=%d-%d", offset, d.desc.Size-1))
 	}
 	resp, err := d.registry.get(ctx, d.path(), header, http.StatusOK, http.StatusPartialContent)
+	if offset > 0 && errors.Is(err, ErrRegistry) && !isTransient(err) {
+		// It has the blob, perhaps, but no idea of ranges.
+		if err := d.writer.Truncate(0); err != nil {
+			return err
+		}
+		return d.attempt(ctx)
+	}
 	if err != nil {
 		return err
 	}
