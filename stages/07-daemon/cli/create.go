@@ -51,7 +51,7 @@ func newCreate(app *App) *cobra.Command {
 func runCreate(ctx context.Context, app *App, o *createOptions, args []string) error {
 	request, err := o.flags.Compile(args, app.sources())
 	if err != nil {
-		return StatusError{Code: 125, Text: runMistake("create", err)}
+		return StatusError{Code: 125, Text: app.runMistake("create", err)}
 	}
 	api, err := app.connect()
 	if err != nil {
@@ -65,12 +65,12 @@ func runCreate(ctx context.Context, app *App, o *createOptions, args []string) e
 	return nil
 }
 
-// runMistake is what run and create print before the daemon was asked.
-func runMistake(verb string, err error) string {
+// runMistake is what run and create print when no container was started.
+func (a *App) runMistake(verb string, err error) string {
 	if mistake, ok := errors.AsType[runflags.FlagError](err); ok {
 		return fmt.Sprintf("%v\n\nUsage:  slipway %s [OPTIONS] IMAGE [COMMAND] [ARG...]\n\nRun 'slipway %s --help' for more information", mistake, verb, verb)
 	}
-	return fmt.Sprintf("slipway: %v\n\nRun 'slipway %s --help' for more information", err, verb)
+	return fmt.Sprintf("slipway: %s\n\nRun 'slipway %s --help' for more information", a.wording(err), verb)
 }
 
 // sources are this machine's files and environment.

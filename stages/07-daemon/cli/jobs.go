@@ -3,9 +3,11 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -73,6 +75,9 @@ func (a *App) fetchJobs(ctx context.Context) ([]job, error) {
 		return nil, err
 	}
 	answer, err := web.Do(request)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("Cannot connect to the Slipway daemon at %s. Is the slipway daemon running?", a.daemonHost())
+	}
 	if err != nil {
 		return nil, fmt.Errorf("ask %s for its jobs: %w", a.daemonHost(), err)
 	}

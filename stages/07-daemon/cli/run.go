@@ -37,7 +37,7 @@ func runRun(ctx context.Context, app *App, o *runOptions, args []string) error {
 	o.flags.Detach = o.detach
 	request, err := o.flags.Compile(args, app.sources())
 	if err != nil {
-		return StatusError{Code: 125, Text: runMistake("run", err)}
+		return StatusError{Code: 125, Text: app.runMistake("run", err)}
 	}
 	if err := o.conflicts(app, request); err != nil {
 		return err
@@ -48,7 +48,7 @@ func runRun(ctx context.Context, app *App, o *runOptions, args []string) error {
 	}
 	id, err := app.create(ctx, api, request, &o.createOptions)
 	if err != nil {
-		return StatusError{Code: 125, Text: runMistake("run", err)}
+		return StatusError{Code: 125, Text: app.runMistake("run", err)}
 	}
 	if o.detach {
 		return app.runDetached(ctx, api, id)
@@ -71,7 +71,7 @@ func (o *runOptions) conflicts(app *App, r *runflags.Request) error {
 func (a *App) runDetached(ctx context.Context, api *client.Client, id string) error {
 	if _, err := api.ContainerStart(ctx, id, client.ContainerStartOptions{}); err != nil {
 		a.println(id)
-		return startFailure(err)
+		return a.startFailure(err)
 	}
 	a.println(id)
 	return nil
@@ -84,7 +84,7 @@ func (a *App) runAttached(ctx context.Context, api *client.Client, id string, r 
 		stdin: r.Config.AttachStdin, stdout: r.Config.AttachStdout, stderr: r.Config.AttachStderr, tty: r.Config.Tty, detachKeys: o.detachKeys,
 	})
 	if err != nil {
-		return StatusError{Code: 125, Text: runMistake("run", err)}
+		return StatusError{Code: 125, Text: a.runMistake("run", err)}
 	}
 	defer session.close()
 	if o.sigProxy && !r.Config.Tty {
@@ -96,7 +96,7 @@ func (a *App) runAttached(ctx context.Context, api *client.Client, id string, r 
 		if r.HostConfig.AutoRemove {
 			<-exit // the daemon removes it; the name is free when we return
 		}
-		return startFailure(err)
+		return a.startFailure(err)
 	}
 	if r.Config.Tty {
 		defer a.followSize(ctx, func(size client.ContainerResizeOptions) error {
@@ -153,7 +153,7 @@ func waitExit(ctx context.Context, api *client.Client, id string, removed bool) 
 }
 
 // startFailure chooses the code a shell would: 127 for a command that is not there, 126 for one that cannot be run, else 125.
-func startFailure(err error) error {
+func (a *App) startFailure(err error) error {
 	text := err.Error()
 	code := 125
 	switch {
@@ -162,5 +162,5 @@ func startFailure(err error) error {
 	case strings.Contains(text, "permission denied"), strings.Contains(text, "is a directory"):
 		code = 126
 	}
-	return StatusError{Code: code, Text: runMistake("run", err)}
+	return StatusError{Code: code, Text: a.runMistake("run", err)}
 }
