@@ -49,16 +49,26 @@ func TestSweep(t *testing.T) {
 		dead              string
 		means             string
 	}{
-		{"MGR-GC-1", "an image keeps what it names, and what that names", "c1 c2 c3 s1 s2", "i1", "i1>c1 c1>c2 c2>s2 s2>s1", "c3",
-			"a manifest keeps its config, the config the topmost snapshot, and that all below it. Who looks only one step far from the roots sweeps the layers of images in use."},
-		{"MGR-GC-2", "a cycle that nothing reaches is garbage", "c1 c2 c3", "i1", "i1>c3 c1>c2 c2>c1", "c1 c2",
-			"counting references is not enough: these two refer to each other, and nobody refers to them. Only what can be reached from a root lives."},
-		{"MGR-GC-3", "a cycle that a root reaches ends the walk", "c1 c2 c3", "i1", "i1>c1 c1>c2 c2>c1", "c3",
-			"the walk goes round for ever, or forgets what it has seen: a node must be marked when it is first met."},
-		{"MGR-GC-1", "a lease keeps a pull that has no image yet", "c1 c2 s1", "l1", "l1>c1 l1>s1", "c2",
-			"a lease is a root like an image: it is what keeps the blobs of a pull under way."},
-		{"MGR-GC-4", "an edge to something that is not there is harmless", "c1", "i1", "i1>c9 c9>c1", "",
-			"an image may name a blob that was never fetched (another platform's). It is followed all the same."},
+		{
+			"MGR-GC-1", "an image keeps what it names, and what that names", "c1 c2 c3 s1 s2", "i1", "i1>c1 c1>c2 c2>s2 s2>s1", "c3",
+			"a manifest keeps its config, the config the topmost snapshot, and that all below it. Who looks only one step far from the roots sweeps the layers of images in use.",
+		},
+		{
+			"MGR-GC-2", "a cycle that nothing reaches is garbage", "c1 c2 c3", "i1", "i1>c3 c1>c2 c2>c1", "c1 c2",
+			"counting references is not enough: these two refer to each other, and nobody refers to them. Only what can be reached from a root lives.",
+		},
+		{
+			"MGR-GC-3", "a cycle that a root reaches ends the walk", "c1 c2 c3", "i1", "i1>c1 c1>c2 c2>c1", "c3",
+			"the walk goes round for ever, or forgets what it has seen: a node must be marked when it is first met.",
+		},
+		{
+			"MGR-GC-1", "a lease keeps a pull that has no image yet", "c1 c2 s1", "l1", "l1>c1 l1>s1", "c2",
+			"a lease is a root like an image: it is what keeps the blobs of a pull under way.",
+		},
+		{
+			"MGR-GC-4", "an edge to something that is not there is harmless", "c1", "i1", "i1>c9 c9>c1", "",
+			"an image may name a blob that was never fetched (another platform's). It is followed all the same.",
+		},
 	} {
 		// The first wrong drawing ends the test: one explanation at a time.
 		dead, err := sweep(draw(tc.all, tc.roots, tc.edges))

@@ -62,26 +62,34 @@ func (tx *Tx) Labels() Table[string] {
 
 // Images by name. The published message is the record: there is no second schema.
 func (tx *Tx) Images() Table[*images.Image] {
-	return Table[*images.Image]{kind: "image", parent: tx.bkt, path: bucketImages,
-		codec: protoCodec[images.Image, *images.Image]{}}
+	return Table[*images.Image]{
+		kind: "image", parent: tx.bkt, path: bucketImages,
+		codec: protoCodec[images.Image, *images.Image]{},
+	}
 }
 
 // Containers by id.
 func (tx *Tx) Containers() Table[*containers.Container] {
-	return Table[*containers.Container]{kind: "container", parent: tx.bkt, path: bucketContainers,
-		codec: protoCodec[containers.Container, *containers.Container]{}}
+	return Table[*containers.Container]{
+		kind: "container", parent: tx.bkt, path: bucketContainers,
+		codec: protoCodec[containers.Container, *containers.Container]{},
+	}
 }
 
 // Content by digest: which blobs this namespace may see, and their labels.
 func (tx *Tx) Content() Table[*content.Info] {
-	return Table[*content.Info]{kind: "content", parent: tx.bkt, path: bucketContent,
-		codec: protoCodec[content.Info, *content.Info]{}}
+	return Table[*content.Info]{
+		kind: "content", parent: tx.bkt, path: bucketContent,
+		codec: protoCodec[content.Info, *content.Info]{},
+	}
 }
 
 // Snapshots of one snapshotter by key.
 func (tx *Tx) Snapshots(snapshotter string) Table[Snapshot] {
-	return Table[Snapshot]{kind: "snapshot", parent: tx.bkt, path: bucketSnapshots + "/" + snapshotter,
-		codec: jsonCodec[Snapshot]{}}
+	return Table[Snapshot]{
+		kind: "snapshot", parent: tx.bkt, path: bucketSnapshots + "/" + snapshotter,
+		codec: jsonCodec[Snapshot]{},
+	}
 }
 
 // Leases by id.

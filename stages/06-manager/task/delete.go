@@ -109,10 +109,10 @@ func (ts *Tasks) bury(t *Task) {
 	t.exits = exits
 	ts.announce(b, exits[""])
 	if t.log != nil {
-		err = errors.Join(err, t.log.Close())
+		_ = t.log.Close() // a pipe that we only read
 	}
-	if rerr := b.Remove(); rerr != nil {
-		ts.Log.Error("remove bundle", "namespace", b.Namespace, "id", b.ID, "error", rerr)
+	if err := b.Remove(); err != nil {
+		ts.Log.Error("remove bundle", "namespace", b.Namespace, "id", b.ID, "error", err)
 	}
 	ts.drop(t)
 	close(t.dead)

@@ -45,17 +45,33 @@ func TestJudge(t *testing.T) {
 		means    string
 	}{
 		{"a shim that answers", Evidence{Pid: 7}, Adopt, "MGR-TASKS-1", "it lives and has the container: there is nothing to decide."},
-		{"nobody listens on the socket", Evidence{Dial: dial(unix.ECONNREFUSED)}, Bury, "MGR-TASKS-2",
-			"a unix socket refuses when no process has it open: that shim is dead. Its container is nobody's until somebody cleans up."},
+		{
+			"nobody listens on the socket",
+			Evidence{Dial: dial(unix.ECONNREFUSED)},
+			Bury, "MGR-TASKS-2",
+			"a unix socket refuses when no process has it open: that shim is dead. Its container is nobody's until somebody cleans up.",
+		},
 		{"the socket is gone", Evidence{Dial: dial(unix.ENOENT)}, Bury, "MGR-TASKS-2", "the shim removed its socket when it left."},
 		{"no address was ever written", Evidence{Address: fs.ErrNotExist}, Bury, "MGR-TASKS-2", "the old manager was killed between making the bundle and starting the shim."},
 		{"it died while we asked", Evidence{State: ttrpc.ErrClosed}, Bury, "MGR-TASKS-2", "the kernel closed its end of the connection."},
-		{"it has no such container", Evidence{State: status.Error(codes.NotFound, "no")}, Bury, "MGR-TASKS-2",
-			"the old manager was killed before it said create. Nobody was told that the task exists."},
-		{"it does not answer in time", Evidence{State: context.DeadlineExceeded}, Wait, "MGR-TASKS-3",
-			"a stopped or busy shim is not a dead one, and its container may be serving customers. Burying kills it."},
-		{"we have no descriptors left", Evidence{Dial: dial(unix.EMFILE)}, Wait, "MGR-TASKS-3",
-			"the trouble is ours. With this verdict a manager short of descriptors would kill every container at its start."},
+		{
+			"it has no such container",
+			Evidence{State: status.Error(codes.NotFound, "no")},
+			Bury, "MGR-TASKS-2",
+			"the old manager was killed before it said create. Nobody was told that the task exists.",
+		},
+		{
+			"it does not answer in time",
+			Evidence{State: context.DeadlineExceeded},
+			Wait, "MGR-TASKS-3",
+			"a stopped or busy shim is not a dead one, and its container may be serving customers. Burying kills it.",
+		},
+		{
+			"we have no descriptors left",
+			Evidence{Dial: dial(unix.EMFILE)},
+			Wait, "MGR-TASKS-3",
+			"the trouble is ours. With this verdict a manager short of descriptors would kill every container at its start.",
+		},
 		{"we may not", Evidence{Dial: dial(unix.EACCES)}, Wait, "MGR-TASKS-3", "the trouble is ours, not the shim's."},
 		{"the record cannot be read", Evidence{Address: unix.EIO}, Wait, "MGR-TASKS-3", "a disk that fails says nothing about the shim."},
 		{"it answers with another error", Evidence{State: status.Error(codes.Internal, "oops")}, Wait, "MGR-TASKS-3", "whoever answers is alive."},
@@ -80,7 +96,6 @@ func TestJudge(t *testing.T) {
 type fakeShim struct {
 	api.TTRPCTaskService // nil: methods that no test calls
 
-	mu     sync.Mutex
 	status uint32
 	ended  chan struct{} // closed when the container ends
 	silent chan struct{} // not nil: do not answer before it is closed
