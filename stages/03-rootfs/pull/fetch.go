@@ -13,6 +13,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/slipway-engine/slipway/stages/03-rootfs/content"
+	"github.com/slipway-engine/slipway/stages/03-rootfs/snapshot"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
@@ -22,17 +23,27 @@ const defaultParallel = 3 // downloads at once, as Docker does
 // Fetch brings the image that ref names from its registry into the store. What is there is not fetched again,
 // what was begun is continued, and everything is held against its digest and size while it is written.
 func Fetch(ctx context.Context, ref string, store *content.Store, o Options) (Image, error) {
+	img, _, err := run(ctx, ref, store, nil, o)
+	return img, err
+}
+
+// Pull is Fetch and Unpack at once: each layer is unpacked as soon as it is there, while others are still on their way. It gives the
+// chain id too.
+func Pull(ctx context.Context, ref string, store *content.Store, s snapshot.Snapshotter, o Options) (Image, string, error) {
+	return run(ctx, ref, store, s, o)
+}
+
+func run(ctx context.Context, ref string, store *content.Store, s snapshot.Snapshotter, o Options) (Image, string, error) {
 	named, err := ParseReference(ref)
 	if err != nil {
-		return Image{}, err
+		return Image{}, "", err
 	}
 	f := newFetcher(store, o)
-	img, err := f.fetch(ctx, named)
+	img, chain, err := f.fetch(ctx, named, s)
 	if err != nil {
-		return Image{}, fmt.Errorf("pull %s: %w", reference.FamiliarString(named), err)
+		return Image{}, "", fmt.Errorf("pull %s: %w", reference.FamiliarString(named), err)
 	}
-	img.Name = named.String()
-	return img, nil
+	return img, chain, nil
 }
 
 // ParseReference reads a name as Docker does: "alpine" is docker.io/library/alpine:latest. With a digest the tag does not count.
@@ -51,6 +62,7 @@ type fetcher struct {
 
 	mu       sync.Mutex // guards calls of options.Progress
 	registry *registry
+	arrived  map[digest.Digest]chan struct{} // closed when the layer is in the store; nil when nothing is being fetched
 }
 
 func newFetcher(store *content.Store, o Options) *fetcher {
@@ -63,18 +75,45 @@ func newFetcher(store *content.Store, o Options) *fetcher {
 	return &fetcher{store: store, options: o}
 }
 
-func (f *fetcher) fetch(ctx context.Context, named reference.Named) (Image, error) {
+func (f *fetcher) fetch(ctx context.Context, named reference.Named, s snapshot.Snapshotter) (Image, string, error) {
 	f.report(Event{ID: reference.FamiliarString(named), Phase: Resolving})
 	root, err := f.resolve(ctx, named)
 	if err != nil {
-		return Image{}, err
+		return Image{}, "", err
 	}
 	defer f.registry.close()
 	img, err := readImage(ctx, f, root, f.options.Platform)
 	if err != nil {
-		return Image{}, err
+		return Image{}, "", err
 	}
-	return img, f.layers(ctx, img)
+	img.Name = named.String()
+	f.arrived = map[digest.Digest]chan struct{}{}
+	for _, l := range img.Layers {
+		f.arrived[l.Digest] = make(chan struct{})
+	}
+	var chain string
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return f.layers(ctx, img) })
+	if s != nil {
+		g.Go(func() (err error) {
+			chain, err = unpack(ctx, f, img, s)
+			return err
+		})
+	}
+	return img, chain, g.Wait()
+}
+
+// wait waits until a layer has come. Without a download under way there is nothing to wait for.
+func (f *fetcher) wait(ctx context.Context, d digest.Digest) error {
+	if f.arrived == nil {
+		return nil
+	}
+	select {
+	case <-f.arrived[d]:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (f *fetcher) report(e Event) {
@@ -233,7 +272,13 @@ func (f *fetcher) layers(ctx context.Context, img Image) error {
 		f.report(layerEvent(l, Waiting, 0))
 	}
 	for _, l := range order {
-		g.Go(func() error { return f.blob(ctx, l, true) })
+		g.Go(func() error {
+			err := f.blob(ctx, l, true)
+			if err == nil {
+				close(f.arrived[l.Digest])
+			}
+			return err
+		})
 	}
 	err := g.Wait()
 	if isNoSpace(err) {

@@ -35,10 +35,7 @@ func TestTogether(t *testing.T) {
 	results := make(chan error, n)
 	for range n {
 		go func() {
-			img, err := b.fetch(":v1", pull.Options{})
-			if err == nil {
-				_, err = pull.Unpack(t.Context(), img, b.store, s, pull.Options{})
-			}
+			_, _, err := pull.Pull(t.Context(), b.host+"/app:v1", b.store, s, pull.Options{})
 			results <- err
 		}()
 	}
@@ -51,6 +48,34 @@ func TestTogether(t *testing.T) {
 	require.NoError(t, s.Walk(t.Context(), func(snapshot.Info) error { count++; return nil }))
 	require.Equal(t, 3, count)
 	b.noIngests()
+}
+
+// When a download fails, what was unpacked meanwhile is gone too.
+func TestPullLeavesNoSnapshots(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: owners")
+	}
+	b := newBench(t)
+	b.image("v1", amd64, true, threeLayers...)
+	victim := digest.FromBytes(gzipped(threeLayers[2]))
+	b.tamper = func(w http.ResponseWriter, r *http.Request, _ http.Handler) bool {
+		if !isBlob(r, victim) {
+			return false
+		}
+		time.Sleep(200 * time.Millisecond) // the others are committed by then
+		_, _ = w.Write(make([]byte, len(gzipped(threeLayers[2]))))
+		return true
+	}
+	s, err := snapshot.NewOverlay(t.TempDir())
+	require.NoError(t, err)
+	defer s.Close()
+	_, _, err = pull.Pull(t.Context(), b.host+"/app:v1", b.store, s, pull.Options{})
+	require.ErrorIs(t, err, pull.ErrDigest)
+	require.NoError(t, s.Walk(t.Context(), func(i snapshot.Info) error { t.Errorf("left: %q", i.Name); return nil }))
+	b.tamper = nil
+	img, chain, err := pull.Pull(t.Context(), b.host+"/app:v1", b.store, s, pull.Options{})
+	require.NoError(t, err)
+	require.Equal(t, pull.ChainIDs(img.DiffIDs)[2].String(), chain)
 }
 
 // What an earlier pull left is continued; when it was no good, the blob is fetched anew.

@@ -22,12 +22,18 @@ import (
 //
 // Where the Snapshotter is a Rebaser the layers are unpacked side by side, else one after another.
 func Unpack(ctx context.Context, img Image, store *content.Store, s snapshot.Snapshotter, o Options) (string, error) {
+	chain, err := unpack(ctx, newFetcher(store, o), img, s)
+	if err != nil {
+		return "", fmt.Errorf("unpack %s: %w", img.Name, err)
+	}
+	return chain, nil
+}
+
+func unpack(ctx context.Context, f *fetcher, img Image, s snapshot.Snapshotter) (string, error) {
 	if len(img.Layers) != len(img.DiffIDs) {
-		return "", fmt.Errorf("unpack %s: %d layers, %d diff ids: %w", img.Name, len(img.Layers), len(img.DiffIDs), ErrManifest)
+		return "", fmt.Errorf("%d layers, %d diff ids: %w", len(img.Layers), len(img.DiffIDs), ErrManifest)
 	}
-	u := &unpacker{
-		fetcher: newFetcher(store, o), snapshots: s, image: img, chain: ChainIDs(img.DiffIDs), run: rand.Text(),
-	}
+	u := &unpacker{fetcher: f, snapshots: s, image: img, chain: ChainIDs(img.DiffIDs), run: rand.Text()}
 	if len(u.chain) == 0 {
 		return "", nil
 	}
@@ -35,10 +41,7 @@ func Unpack(ctx context.Context, img Image, store *content.Store, s snapshot.Sna
 	if err == nil {
 		err = u.layers(ctx, first)
 	}
-	if err != nil {
-		return "", fmt.Errorf("unpack %s: %w", img.Name, err)
-	}
-	return u.chain[len(u.chain)-1].String(), nil
+	return u.chain[len(u.chain)-1].String(), err
 }
 
 // unpacker is one Unpack.
@@ -198,6 +201,9 @@ func (u *unpacker) apply(ctx context.Context, i int, parent string, work *layerW
 }
 
 func (u *unpacker) applyTo(ctx context.Context, i int, t target, work *layerWork) error {
+	if err := u.wait(ctx, u.image.Layers[i].Digest); err != nil {
+		return err
+	}
 	blob, err := u.store.ReaderAt(u.image.Layers[i].Digest)
 	if err != nil {
 		return err

@@ -42,14 +42,18 @@ func runPull(ctx context.Context, out, progress io.Writer, o pullOptions, ref st
 		options.Platform = &p
 	}
 	return o.with(ctx, func(s *state) error {
-		img, err := s.pull(ctx, ref, options)
+		var img pull.Image
+		var err error
+		if o.noUnpack {
+			img, err = pull.Fetch(ctx, ref, s.store, options)
+		} else {
+			img, _, err = pull.Pull(ctx, ref, s.store, s.snapshots, options)
+		}
+		if err == nil {
+			err = s.names.Set(img.Name, img.Target)
+		}
 		if err != nil {
 			return err
-		}
-		if !o.noUnpack {
-			if _, err := pull.Unpack(ctx, img, s.store, s.snapshots, options); err != nil {
-				return err
-			}
 		}
 		_, err = fmt.Fprintln(out, img.Name+"@"+img.Target.Digest.String())
 		return err
