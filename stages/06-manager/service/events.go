@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	api "github.com/containerd/containerd/api/services/events/v1"
@@ -54,7 +55,7 @@ func (s *Events) Subscribe(r *api.SubscribeRequest, out api.Events_SubscribeServ
 			return err
 		}
 	}
-	return sub.Err()
+	return errors.Join(sub.Err(), out.Context().Err())
 }
 
 // ShimEvents answers the one ttrpc method that shims call.

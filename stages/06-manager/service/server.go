@@ -5,8 +5,10 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"path"
 	"runtime/debug"
 
 	"google.golang.org/grpc"
@@ -30,34 +32,64 @@ const maxMessage = 16 << 20
 
 // Options are what a gRPC server for these services needs: limits, errors as
 // statuses, and a boundary that keeps a bug in one request from ending all
-// (CVE-2026-95839).
-func Options(log *slog.Logger) []grpc.ServerOption {
-	b := boundary{log}
+// (CVE-2026-95839). When stopping ends, requests that may wait for ever are ended
+// too, so that a manager with subscribers can stop; the others may finish.
+func Options(log *slog.Logger, stopping context.Context) []grpc.ServerOption {
+	b := boundary{log, stopping}
 	return []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxSendMsgSize(maxMessage),
+		grpc.WaitForHandlers(true), // or they would find the store closed
 		grpc.UnaryInterceptor(b.unary),
 		grpc.StreamInterceptor(b.stream),
 	}
 }
 
-type boundary struct{ log *slog.Logger }
+type boundary struct {
+	log      *slog.Logger
+	stopping context.Context // of the whole server, not of a request
+}
 
 func (b boundary) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (resp any, err error) {
 	defer b.leave(info.FullMethod, &err)
+	ctx, cancel := b.bound(ctx, info.FullMethod)
+	defer cancel()
 	return handle(ctx, req)
 }
 
 func (b boundary) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) (err error) {
 	defer b.leave(info.FullMethod, &err)
-	return handle(srv, ss)
+	ctx, cancel := b.bound(ss.Context(), info.FullMethod)
+	defer cancel()
+	return handle(srv, boundStream{ss, ctx})
 }
+
+// bound ends the context of a request without an end when the server stops.
+func (b boundary) bound(ctx context.Context, method string) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	switch path.Base(method) {
+	case "Wait", "Subscribe", "Stream":
+		forget := context.AfterFunc(b.stopping, cancel)
+		return ctx, func() { forget(); cancel() }
+	}
+	return ctx, cancel
+}
+
+type boundStream struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+func (s boundStream) Context() context.Context { return s.ctx }
 
 func (b boundary) leave(method string, err *error) {
 	if p := recover(); p != nil {
 		b.log.Error("panic in a request", "method", method, "panic", p, "stack", string(debug.Stack()))
 		*err = status.Errorf(codes.Internal, "%s: internal error: %v", method, p)
 		return
+	}
+	if errors.Is(*err, context.Canceled) && b.stopping.Err() != nil {
+		*err = fault.New(fault.Unavailable, "the manager is stopping") // and not: you have cancelled
 	}
 	if *err != nil {
 		*err = fault.ToGRPC(*err)

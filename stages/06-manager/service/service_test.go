@@ -61,7 +61,7 @@ func serve(t *testing.T) (context.Context, *client.Client) {
 	collected := make(chan struct{})
 	go func() { defer close(collected); gc.Run(ctx) }()
 	tasks := &task.Tasks{State: dir, Events: x, Log: log}
-	srv := grpc.NewServer(service.Options(log)...)
+	srv := grpc.NewServer(service.Options(log, ctx)...)
 	containersapi.RegisterContainersServer(srv, &service.Containers{Store: s, GC: gc, Tasks: tasks})
 	contentapi.RegisterContentServer(srv, &service.Content{Store: s, GC: gc})
 	eventsapi.RegisterEventsServer(srv, &service.Events{Exchange: x})
@@ -350,6 +350,29 @@ func TestNamespaces(t *testing.T) {
 	require.NoError(t, err)
 	_, err = c.Namespaces.Delete(ctx, &namespacesapi.DeleteNamespaceRequest{Name: "new"})
 	require.NoError(t, err)
+}
+
+// TestStopping: a subscriber does not keep the server from stopping, and learns why.
+func TestStopping(t *testing.T) {
+	stopping, stop := context.WithCancel(context.Background())
+	defer stop()
+	srv := grpc.NewServer(service.Options(slog.New(slog.DiscardHandler), stopping)...)
+	eventsapi.RegisterEventsServer(srv, &service.Events{Exchange: &events.Exchange{}})
+	sock := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", sock)
+	require.NoError(t, err)
+	go func() { _ = srv.Serve(l) }()
+	c, err := client.Dial(sock)
+	require.NoError(t, err)
+	defer c.Close()
+	sub, err := c.Events.Subscribe(t.Context(), &eventsapi.SubscribeRequest{})
+	require.NoError(t, err)
+	_, err = sub.Header()
+	require.NoError(t, err)
+	stop()
+	srv.GracefulStop()
+	_, err = sub.Recv()
+	code(t, codes.Unavailable, err)
 }
 
 // TestSubscribe: once the header is there, nothing is missed.

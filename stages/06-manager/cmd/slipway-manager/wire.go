@@ -103,7 +103,7 @@ func newManager(ctx context.Context, log *slog.Logger, o options) (_ *manager, e
 		return nil, err
 	}
 	shimevents.RegisterTTRPCEventsService(m.ttrpc, &service.ShimEvents{Exchange: exchange})
-	m.grpc = grpc.NewServer(service.Options(log)...)
+	m.grpc = grpc.NewServer(service.Options(log, ctx)...)
 	streams := &transfer.Streams{}
 	versionapi.RegisterVersionServer(m.grpc, &service.Version{Number: number, Revision: "slipway"})
 	introspectionapi.RegisterIntrospectionServer(m.grpc, &service.Introspection{UUID: uuid, Parts: parts(s)})
