@@ -31,8 +31,6 @@ func TestLife(t *testing.T) {
 	require.Equal(t, 9, x.wait())
 	require.Equal(t, "3", must(t, "exec", n, "sh", "-c", "echo $((1+2))"))
 	require.Equal(t, 7, docker(t, "exec", n, "sh", "-c", "exit 7").code)
-	missing := docker(t, "exec", n, "no-such-program")
-	require.Contains(t, []int{126, 127}, missing.code, missing.String()) // dockerd said 126 before 23.0
 	require.Contains(t, must(t, "top", n), script[:20])
 	require.Regexp(t, `^Up `, must(t, "ps", "--filter", "name="+n, "--format", "{{.Status}}"))
 
@@ -59,6 +57,18 @@ func TestLife(t *testing.T) {
 	gone := docker(t, "inspect", n)
 	require.Equal(t, 1, gone.code)
 	require.Contains(t, strings.ToLower(gone.err), "no such object: "+n)
+}
+
+func TestExecOfNothing(t *testing.T) {
+	n := name(t, "")
+	must(t, "run", "-d", "--name", n, theWorld.images.busybox, "sleep", "100")
+	missing := docker(t, "exec", n, "no-such-program")
+	require.Contains(t, []int{126, 127}, missing.code, missing.String()) // dockerd said 126 before 23.0
+	require.Contains(t, missing.out+missing.err, "no-such-program")
+	must(t, "stop", "-t", "0", n)
+	stopped := docker(t, "exec", n, "true")
+	require.Equal(t, 1, stopped.code)
+	require.Contains(t, stopped.err, "is not running")
 }
 
 func TestInspect(t *testing.T) {

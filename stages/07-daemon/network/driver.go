@@ -172,9 +172,13 @@ func (d *Driver) attachBridge(r Request, e *Endpoint) (_ *Endpoint, err error) {
 	}
 	defer warm.hands.close()
 	e.Link = warm.link
+	plan, err := PlanEndpoint(e)
+	if err != nil {
+		return undo(err)
+	}
 	published := make(chan error, 1) // the firewall's wait and the links' go side by side
 	go func() { published <- d.publish(e) }()
-	err = warm.hands.carryOut(PlanEndpoint(e))
+	err = warm.hands.carryOut(plan)
 	if err = errors.Join(err, <-published); err != nil {
 		return undo(err)
 	}

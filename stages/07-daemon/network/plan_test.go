@@ -47,7 +47,9 @@ func TestPlanGolden(t *testing.T) {
 	c, e := exampleConfig(), exampleEndpoint()
 	golden(t, "bridge.plan", PlanBridge(c).String())
 	golden(t, "warm.plan", PlanWarm(c, e.Link, "pool 1").String())
-	golden(t, "endpoint.plan", PlanEndpoint(e).String())
+	plan, err := PlanEndpoint(e)
+	require.NoError(t, err)
+	golden(t, "endpoint.plan", plan.String())
 	golden(t, "rules.nft", PlanRules(c, []*Endpoint{e}).String())
 }
 

@@ -59,7 +59,9 @@ func (t *portTable) decide(b PortBinding, mine []Port, host hostPorts, bind try)
 			ports[i] = Port{Proto: b.Proto, HostIP: a, HostPort: candidate, ContainerPort: b.ContainerPort}
 		}
 		if refused = t.allFree(ports, mine, bind); refused == nil {
-			t.next[b.Proto] = candidate + 1
+			if b.HostPort == 0 {
+				t.next[b.Proto] = candidate + 1
+			}
 			return ports, nil
 		}
 	}
