@@ -70,14 +70,13 @@ func proc() enter.Mount {
 }
 
 func TestTheHostIsGoneAfterThePivot(t *testing.T) {
-	before, err := os.ReadFile("/proc/self/mountinfo")
-	require.NoError(t, err)
-	out, err := inside(t, enter.Config{Root: rootfs(t), Mounts: []enter.Mount{proc()}}, "busybox wc -l </proc/self/mountinfo; busybox ls /; busybox pwd")
+	root := rootfs(t)
+	out, err := inside(t, enter.Config{Root: root, Mounts: []enter.Mount{proc()}}, "busybox wc -l </proc/self/mountinfo; busybox ls /; busybox pwd")
 	require.NoError(t, err)
 	require.Equal(t, "2\nbin\nproc\n/\n", out, "two mounts: the root and /proc")
 	after, err := os.ReadFile("/proc/self/mountinfo")
 	require.NoError(t, err)
-	require.Equal(t, string(before), string(after), "nothing of it is seen on the host")
+	require.NotContains(t, string(after), root, "nothing of it is seen on the host")
 }
 
 func TestNoPivot(t *testing.T) {

