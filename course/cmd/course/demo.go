@@ -9,13 +9,32 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 func newDemo() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use: "demo [NAME]", Short: "Run a demonstration, or list them", Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return runDemo(cmd.Context(), args) },
 	}
+	cmd.AddCommand(&cobra.Command{
+		Use: "inside STORY", Hidden: true, Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error { return inside(args[0]) },
+	})
+	return cmd
+}
+
+// inside runs in the new namespaces, where the loopback link is still down.
+func inside(story string) error {
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return err
+	}
+	if err := netlink.LinkSetUp(lo); err != nil {
+		return err
+	}
+	return fmt.Errorf("run %s: %w", story, unix.Exec(story, []string{story}, os.Environ()))
 }
 
 // runDemo runs course/demos/NAME in namespaces of its own, so that it leaves
@@ -48,7 +67,11 @@ func play(ctx context.Context, root, story string) error {
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("demonstration %s: needs root (sudo make demo)", filepath.Base(story))
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(bin, "isolate"), "--net", "--mount", "--pid", "--mount-proc", "--ipc", "--", story)
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(bin, "isolate"), "--net", "--mount", "--pid", "--mount-proc", "--ipc", "--", self, "demo", "inside", story)
 	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"))
 	cmd.Dir = root
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
