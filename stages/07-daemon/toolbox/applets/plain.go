@@ -10,8 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"mvdan.cc/sh/v3/expand"
 )
 
 func trueApplet(*Proc) int  { return 0 }
@@ -27,9 +25,9 @@ func echo(p *Proc) int {
 	}
 	text := strings.Join(args, " ")
 	if escapes {
-		if done, _, err := expand.Format(nil, strings.ReplaceAll(text, "%", "%%"), nil); err == nil {
-			text = done
-		}
+		f := &formatter{}
+		text = f.unescape(text)
+		newline = newline && !f.stopped
 	}
 	if newline {
 		text += "\n"
@@ -38,27 +36,6 @@ func echo(p *Proc) int {
 		return p.failf("write error: %s", capital(err))
 	}
 	return 0
-}
-
-// printf repeats its format until the arguments are used up (POSIX printf, item 9).
-func printf(p *Proc) int {
-	if len(p.Args) < 2 {
-		return p.failf("usage: printf FORMAT [ARG]...")
-	}
-	args := p.Args[2:]
-	for {
-		text, used, err := expand.Format(nil, p.Args[1], args)
-		if err != nil {
-			return p.failf("%v", err)
-		}
-		if _, err := fmt.Fprint(p.Out, text); err != nil {
-			return p.failf("write error: %s", capital(err))
-		}
-		args = args[min(used, len(args)):]
-		if used == 0 || len(args) == 0 {
-			return 0
-		}
-	}
 }
 
 // sleep takes seconds with an optional fraction and the suffixes s, m, h, d; several are added.

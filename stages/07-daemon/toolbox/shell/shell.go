@@ -86,7 +86,7 @@ func newShell(name string, inside map[string]applets.Applet) *Shell {
 			s.vars[name] = expand.Variable{Set: true, Exported: true, Kind: expand.String, Str: value}
 		}
 	}
-	for name, value := range map[string]string{"IFS": " \t\n", "PS1": "\\w # ", "PS2": "> ", "PS4": "+ ", "OPTIND": "1"} {
+	for name, value := range map[string]string{"IFS": " \t\n", "PS1": `\w \$ `, "PS2": "> ", "PS4": "+ ", "OPTIND": "1"} {
 		if name == "IFS" || name == "OPTIND" || !s.vars[name].IsSet() {
 			s.assign(name, value)
 		}
