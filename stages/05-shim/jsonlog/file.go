@@ -26,6 +26,7 @@ type File struct {
 	size    int64 // of f, whole lines only
 	lost    int64 // lines that could not be written
 	batch   batch
+	bufs    sync.Pool // *[]byte; an idle log's buffer goes with the next collection
 	lastNow time.Time // the time that stamp holds
 	lastFmt []byte
 }
@@ -83,20 +84,20 @@ type batch struct {
 
 func (l *File) begin() *batch {
 	l.mu.Lock()
-	l.batch = batch{log: l, buf: l.batch.buf[:0]}
+	l.batch = batch{log: l}
+	if buf, ok := l.bufs.Get().(*[]byte); ok {
+		l.batch.buf = (*buf)[:0]
+	}
 	return &l.batch
 }
 
-// keepBuffer bounds what an idle log holds on to.
-const keepBuffer = 4 << 10
-
 func (b *batch) end() error {
 	b.flush()
-	if cap(b.buf) > keepBuffer {
-		b.buf = nil
-	}
-	b.log.mu.Unlock()
-	return b.err
+	l, buf, err := b.log, b.buf, b.err
+	l.bufs.Put(&buf)
+	l.batch = batch{}
+	l.mu.Unlock()
+	return err
 }
 
 // writeAt is when a batch is written although more lines follow.

@@ -196,3 +196,35 @@ func BenchmarkWrite(b *testing.B) {
 		}
 	}
 }
+
+// slowEscape is the rule of appendString, one character after the other.
+func slowEscape(s []byte) (dst []byte) {
+	for len(s) > 0 {
+		r, size := utf8.DecodeRune(s)
+		switch {
+		case r == utf8.RuneError && size == 1:
+			dst = append(dst, `\ufffd`...)
+		case r == '"' || r == '\\':
+			dst = append(dst, '\\', byte(r))
+		case r == '\n':
+			dst = append(dst, `\n`...)
+		case r == '\r':
+			dst = append(dst, `\r`...)
+		case r < 0x20 || r == '<' || r == '>' || r == '&' || r == '\u2028' || r == '\u2029':
+			dst = fmt.Appendf(dst, `\u%04x`, r)
+		default:
+			dst = append(dst, s[:size]...)
+		}
+		s = s[size:]
+	}
+	return dst
+}
+
+func FuzzEscape(f *testing.F) {
+	for _, seed := range []string{"", "plain text of some length", "a\tb<c>&\"\\\x7f\x80", "12345678\x1f2345678", "é\u2028\u2029\xff", "\x20\x1f\x00\x01\x20!<=>?@"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, s []byte) {
+		require.Equal(t, string(slowEscape(s)), string(appendString(nil, s)))
+	})
+}

@@ -28,8 +28,9 @@ func Spawn(l *net.UnixListener, args []string, dir string) (*os.Process, error) 
 	cmd := exec.Command(self, args...)
 	cmd.Dir = dir
 	cmd.ExtraFiles = []*os.File{socket}
-	// Two are enough, and with a fixed number Go keeps no control group files open to watch it.
-	cmd.Env = append(os.Environ(), threads+"=2")
+	// One is enough for a pump, and every thread costs 100 KiB. With a fixed number Go also keeps no
+	// control group files open to watch for another.
+	cmd.Env = append(os.Environ(), threads+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start the serving process: %w", err)
