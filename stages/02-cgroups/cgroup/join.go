@@ -33,7 +33,9 @@ func (p place) join(pid int) error {
 }
 
 // File opens the group's directory for CLONE_INTO_CGROUP (clone(2)), so that a process is born inside. Only
-// v2 can do that: on v1 and hybrid the file is nil, and [Group.JoinFiles] is the way.
+// v2 can do that for all controllers: on v1 and hybrid the file is nil. [Group.Birth] suits every machine.
+// EBUSY from clone3 means that the group has children with controllers ("no internal processes"): whoever
+// runs inside has moved down, and so should the newcomer; [Layout.Of] tells where.
 func (g *Group) File() (*os.File, error) {
 	if g.layout.mode != V2 {
 		return nil, nil

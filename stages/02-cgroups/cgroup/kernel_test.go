@@ -546,21 +546,35 @@ func TestOf(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
-// TestBornInside (v2): the first instruction is inside already.
+// TestBornInside: File is for v2 alone, Birth for every machine.
 func TestBornInside(t *testing.T) {
 	g := newGroup(t)
-	dir, err := g.File()
+	file, err := g.File()
 	require.NoError(t, err)
-	if g.layout.Mode() != V2 {
-		require.Nil(t, dir)
-		t.Skip("needs cgroup v2: CLONE_INTO_CGROUP")
+	require.Equal(t, g.layout.Mode() == V2, file != nil)
+	closeAll([]*os.File{file})
+	dir, files, err := g.Birth()
+	teach.Begun(t, err)
+	require.NoError(t, err)
+	defer closeAll(append(files, dir))
+	require.Equal(t, g.layout.Mode() != V1, dir != nil)
+	dirs := g.Dirs()
+	require.Len(t, dirs, len(files)+map[bool]int{true: 1}[dir != nil])
+	for i, f := range files {
+		require.Equal(t, dirs[i].Path+"/tasks", f.Name())
 	}
-	defer dir.Close()
-	c := exec.Command("/bin/cat", "/proc/self/cgroup")
-	c.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd())}
+	c := exec.Command("/proc/self/exe")
+	c.Env = append(os.Environ(), helperVariable+"=born "+itoa(len(files)))
+	c.Stdin, c.ExtraFiles = strings.NewReader("go\n"), files
+	if dir != nil {
+		c.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd())}
+	}
 	out, err := c.Output()
 	require.NoError(t, err)
-	require.Equal(t, "0::"+g.Path()+"\n", string(out))
+	own, _, _ := strings.Cut(string(out), "--\n")
+	for line := range strings.Lines(own) {
+		require.Equal(t, g.Path(), strings.SplitN(strings.TrimSpace(line), ":", 3)[2], line)
+	}
 }
 
 func TestStats(t *testing.T) {

@@ -18,27 +18,25 @@ type unixStatus = syscall.WaitStatus
 // command prepares a program that is in the group before its first instruction. On v2 clone3 makes it there.
 // On v1 there is no such call: limit executes itself, and that process joins before it becomes the program.
 func command(g *cgroup.Group, program string, args []string) (cmd *exec.Cmd, release func(), err error) {
-	dir, err := g.File()
+	dir, files, err := g.Birth()
 	if err != nil {
 		return nil, nil, err
+	}
+	release = func() {
+		for _, f := range append(files, dir) {
+			f.Close() // nil is allowed
+		}
+	}
+	cmd = &exec.Cmd{Path: program, Args: args}
+	if len(files) > 0 {
+		cmd.Path = "/proc/self/exe"
+		cmd.Args = append([]string{"limit", "born", strconv.Itoa(len(files)), program}, args...)
+		cmd.ExtraFiles = files
 	}
 	if dir != nil {
-		cmd = &exec.Cmd{Path: program, Args: args}
 		cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd())}
-		return cmd, func() { dir.Close() }, nil
 	}
-	files, err := g.JoinFiles()
-	if err != nil {
-		return nil, nil, err
-	}
-	cmd = exec.Command("/proc/self/exe", append([]string{"born", strconv.Itoa(len(files)), program}, args...)...)
-	cmd.Args[0] = "limit"
-	cmd.ExtraFiles = files
-	return cmd, func() {
-		for _, f := range files {
-			f.Close()
-		}
-	}, nil
+	return cmd, release, nil
 }
 
 // newBorn is the other side of command: limit born N PROGRAM ARG0 [ARG...], with N files from descriptor 3 on.
