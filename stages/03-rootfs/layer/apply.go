@@ -39,6 +39,11 @@ func Apply(ctx context.Context, dir string, archive io.Reader, o Options) (Resul
 	if err := a.run(tar.NewReader(archive)); err != nil {
 		return Result{}, err
 	}
+	if !a.hasRoot && o.Whiteouts == Overlay {
+		if err := a.missing(".", w.root()); err != nil {
+			return Result{}, err
+		}
+	}
 	return a.result, a.setDirTimes()
 }
 
@@ -60,6 +65,7 @@ type applier struct {
 	result  Result
 	buffer  []byte
 	times   []dirTime
+	hasRoot bool // the layer says what the root itself is like
 	// seen are the paths that this layer made, in a directory that was not empty: a whiteout hides what is below its
 	// layer, never what the layer itself brings (image-spec, layer.md#whiteouts). nil when there is nothing to hide.
 	seen map[string]struct{}
@@ -153,6 +159,7 @@ func (a *applier) rootEntry(h *tar.Header) error {
 	if h.Typeflag != tar.TypeDir {
 		return fmt.Errorf("the root is a directory: %w", ErrEntry)
 	}
+	a.hasRoot = true
 	a.times = append(a.times, dirTime{".", h.ModTime})
 	return setAttributes(a.walker.root(), h)
 }

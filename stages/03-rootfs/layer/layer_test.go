@@ -362,7 +362,7 @@ func TestInherit(t *testing.T) {
 	require.NoError(t, err)
 	r, err := b.apply(t, layer.Options{Whiteouts: layer.Overlay}, file("tmp/f", "1"), whiteout(".wh..wh..opq"))
 	require.NoError(t, err)
-	require.Equal(t, layer.Result{Size: 1, Entries: 2, Implicit: []string{"tmp"}, OpaqueRoot: true}, r)
+	require.Equal(t, layer.Result{Size: 1, Entries: 2, Implicit: []string{"tmp", "."}, OpaqueRoot: true}, r)
 	require.NoError(t, layer.Inherit(b.root, []string{a.root}, r))
 	require.Equal(t, uint32(unix.S_IFDIR|0o1777), b.stat(t, "tmp").Mode)
 	require.Equal(t, uint32(unix.S_IFCHR), b.stat(t, "other").Mode&unix.S_IFMT, "hidden by a whiteout")

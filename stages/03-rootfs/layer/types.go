@@ -46,8 +46,8 @@ type Options struct {
 type Result struct {
 	Size    int64 // bytes of all files
 	Entries int64
-	// Implicit are the directories that the layer needed but did not hold, in the order they were made. When Lowers was
-	// not known at the time, Inherit gives them their attributes later.
+	// Implicit are the directories that the layer needed but did not hold, in the order they were made; often "." is the last. When
+	// Lowers was not known at the time, Inherit gives them their attributes later.
 	Implicit []string
 	// OpaqueRoot: the layer hides everything below it; see Inherit.
 	OpaqueRoot bool

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Overlay is a Snapshotter that keeps the differences and lets overlayfs put them together.
@@ -49,7 +52,10 @@ func (o *Overlay) create(kind Kind, key, parent string, labels map[string]string
 	if err != nil {
 		return nil, fmt.Errorf("prepare snapshot %q: %w", key, err)
 	}
-	if err := o.publishLocked(dir, r); err != nil {
+	if err = o.likeParentLocked(dir, parent); err == nil {
+		err = o.publishLocked(dir, r)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("prepare snapshot %q: %w", key, err), os.RemoveAll(dir))
 	}
 	mounts, err := o.mountsLocked(r)
@@ -60,6 +66,24 @@ func (o *Overlay) create(kind Kind, key, parent string, labels map[string]string
 		return nil, err
 	}
 	return mounts, nil
+}
+
+// likeParentLocked makes the new upper directory like the parent's: overlayfs shows its owner and mode as those of "/".
+func (o *Overlay) likeParentLocked(dir, parent string) error {
+	if parent == "" {
+		return nil
+	}
+	from, err := openTree(o.fs(o.records[parent]))
+	if err != nil {
+		return err
+	}
+	defer unix.Close(from)
+	to, err := openTree(filepath.Join(dir, "fs"))
+	if err != nil {
+		return err
+	}
+	defer unix.Close(to)
+	return copyAttributes(from, to)
 }
 
 // newRecordLocked checks what can be wrong with a request for a new snapshot.

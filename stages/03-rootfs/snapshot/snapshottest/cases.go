@@ -91,6 +91,8 @@ func attributesSurvive(t *testing.T, b *bed) {
 		require.NoError(t, unix.Setxattr(p, "trusted.note", []byte("hello"), 0))
 		require.NoError(t, os.Mkdir(filepath.Join(dir, "d"), 0o755))
 		require.NoError(t, os.Chmod(filepath.Join(dir, "d"), os.ModeSticky|0o777))
+		require.NoError(t, os.Chmod(dir, 0o750))
+		require.NoError(t, os.Chown(dir, 3, 4))
 		require.NoError(t, os.Chtimes(p, when, when))
 		require.NoError(t, os.Chtimes(filepath.Join(dir, "d"), when, when))
 	})
@@ -110,6 +112,8 @@ func attributesSurvive(t *testing.T, b *bed) {
 	}
 	require.Equal(t, seen{unix.S_IFREG | 0o4751, 1000, 1001, 2, 0, when}, look("f"))
 	require.Equal(t, look("f"), look("hard"))
+	root := look(".")
+	require.Equal(t, [3]uint32{unix.S_IFDIR | 0o750, 3, 4}, [3]uint32{root.mode, root.uid, root.gid}, "the root itself")
 	require.Equal(t, [3]uint32{unix.S_IFLNK | 0o777, 7, 8}, [3]uint32{look("soft").mode, look("soft").uid, look("soft").gid})
 	require.Equal(t, [2]any{uint32(unix.S_IFCHR | 0o644), uint64(unix.Mkdev(1, 3))}, [2]any{look("null").mode, look("null").rdev})
 	require.Equal(t, uint32(unix.S_IFIFO|0o640), look("pipe").mode)
@@ -173,6 +177,26 @@ func anyBytes(t *testing.T, b *bed) {
 	}
 	_, err := os.Stat(filepath.Join(b.dir, "escape"))
 	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+// An image may have more layers than fit into the one page of mount(2)'s options.
+func manyLayers(t *testing.T, b *bed) {
+	parent := ""
+	for i := range 127 { // as many as Docker allows
+		key := fmt.Sprint("k", i)
+		ms, err := b.s.Prepare(b.ctx(), key, parent, nil)
+		require.NoError(t, err)
+		if i%42 == 0 {
+			target := b.mount(ms)
+			b.write(target, fmt.Sprint("f", i), "x")
+			b.unmount(target)
+		}
+		parent = fmt.Sprint("layer", i)
+		require.NoError(t, b.s.Commit(b.ctx(), parent, key, nil))
+	}
+	dir := b.view(parent)
+	require.Equal(t, "x", b.read(dir, "f0"))
+	require.Equal(t, "x", b.read(dir, "f126"))
 }
 
 func labels(t *testing.T, b *bed) {

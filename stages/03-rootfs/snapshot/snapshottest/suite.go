@@ -30,6 +30,7 @@ func Run(t *testing.T, open func(dir string) (snapshot.Snapshotter, error)) {
 		{"what is refused", refused},
 		{"names of any bytes", anyBytes},
 		{"labels", labels},
+		{"more layers than fit on a page", manyLayers},
 		{"walk goes parents first", walkOrder},
 		{"usage", usage},
 		{"everything is there after a restart", restart},
