@@ -49,12 +49,12 @@ func TestNetBridge(t *testing.T) {
 		return output("nsenter", append([]string{"--net=" + e.NetnsPath}, args...)...)
 	}
 	shown := inside("ip", "-o", "-4", "addr", "show", "dev", inner)
-	if !strings.Contains(shown, e.IPv4.String()) || run("nsenter", "--net="+e.NetnsPath, "busybox", "ping", "-c1", "-W1", e.Gateway.String()) != nil {
+	if !strings.Contains(shown, e.IPv4.String()) || run("nsenter", "--net="+e.NetnsPath, "busybox", "ping", "-c3", "-W1", e.Gateway.String()) != nil {
 		fail("DAEMON-NET-3", "addresses: "+shown+"\nlinks: "+inside("ip", "-br", "link"), e.IPv4.String()+" on eth0, and an answer from the gateway "+e.Gateway.String(),
 			"the bridge's port has carrier only when both ends of the veth are up; an address of the right length gives the route to the subnet",
 			"nsenter --net=PATH ip addr; bridge link")
 	}
-	if run("nsenter", "--net="+e.NetnsPath, "busybox", "ping", "-c1", "-W1", "10.9.0.2") != nil {
+	if run("nsenter", "--net="+e.NetnsPath, "busybox", "ping", "-c3", "-W1", "10.9.0.2") != nil {
 		fail("DAEMON-NET-4", "routes: "+inside("ip", "route")+"\nping 10.9.0.2: "+inside("busybox", "ping", "-c1", "-W1", "10.9.0.2"), "default via "+e.Gateway.String(),
 			"the container knows its own subnet and nothing else: 10.9.0.2, a neighbour of the host, is not in it", "nsenter --net=PATH ip route get 10.9.0.2")
 	}

@@ -113,7 +113,7 @@ func TestTwoContainersTalk(t *testing.T) {
 	require.Equal(t, "172.18.0.2/16", a.IPv4.String())
 	require.Equal(t, "172.18.0.3/16", b.IPv4.String())
 	require.Equal(t, "02:42:ac:12:00:03", b.MAC)
-	require.NoError(t, run("nsenter", "--net="+a.NetnsPath, "busybox", "ping", "-c1", "-W2", b.IPv4.Addr().String()))
+	require.NoError(t, run("nsenter", "--net="+a.NetnsPath, "busybox", "ping", "-c3", "-W1", b.IPv4.Addr().String()))
 	serveIn(t, b.NetnsPath, ":80")
 	got, err := askFrom(t, a.NetnsPath, b.IPv4.Addr().String()+":80")
 	require.NoError(t, err)
@@ -133,8 +133,9 @@ func neighbour(t *testing.T) string {
 	t.Cleanup(func() { require.NoError(t, run("ip", "link", "del", "out0")) })
 	ns := fmt.Sprintf("--net=%s", path)
 	require.NoError(t, run("sh", "-c", "ip addr add 10.9.0.1/24 dev out0 && ip link set out0 up"))
-	within(t, path, func() error { return nil })
-	require.NoError(t, run("sh", "-c", "nsenter "+ns+" sleep 5 & p=$!; sleep 0.1; ip link set up0 netns $p && kill $p"))
+	up0, err := h.host.LinkByName("up0")
+	require.NoError(t, err)
+	require.NoError(t, h.host.LinkSetNsFd(up0, int(h.ns.Fd())))
 	require.NoError(t, run("nsenter", ns, "sh", "-c", "ip addr add 10.9.0.2/24 dev up0 && ip link set up0 up"))
 	return path
 }
