@@ -32,7 +32,7 @@ func TestExitOfAnOrphan(t *testing.T) {
 		want         int
 	}{
 		{"ends later", "sleep 0.1; exit 7", 0, 7},
-		{"ended before it was held", "exit 9", 50 * time.Millisecond, 9},
+		{"ended before it was held", "sleep 0.05; exit 9", 200 * time.Millisecond, 9},
 		{"killed", "true", 0, 137},
 	} {
 		t.Run(row.name, func(t *testing.T) {
