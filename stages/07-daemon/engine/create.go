@@ -121,6 +121,19 @@ func (e *Engine) check(cfg *container.Config, hc *container.HostConfig, req Crea
 	if hc.NetworkMode == "" || hc.NetworkMode.IsDefault() {
 		hc.NetworkMode = network.NetworkBridge
 	}
+	if s, ok := req.Networking[network.NetworkDefault]; ok { // "default" is how clients say bridge
+		delete(req.Networking, network.NetworkDefault)
+		req.Networking[network.NetworkBridge] = s
+	}
+	if hc.IpcMode.IsEmpty() {
+		hc.IpcMode = container.IPCModePrivate
+	}
+	if hc.CgroupnsMode.IsEmpty() {
+		hc.CgroupnsMode = container.CgroupnsModeHost
+		if e.Host.CgroupV2 && !hc.Privileged {
+			hc.CgroupnsMode = container.CgroupnsModePrivate
+		}
+	}
 	if hc.LogConfig.Type == "" {
 		hc.LogConfig.Type = "json-file"
 	}

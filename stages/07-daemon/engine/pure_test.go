@@ -48,12 +48,16 @@ func TestReconcile(t *testing.T) {
 			for i := range row.plan {
 				row.plan[i].ID = "a"
 			}
-			require.Equal(t, row.plan, Reconcile([]Want{row.want}, have, func(string) bool { return false }))
+			got, err := Reconcile([]Want{row.want}, have, func(string) bool { return false })
+			require.NoError(t, err)
+			require.Equal(t, row.plan, got)
 		})
 	}
 	t.Run("a stranger's task is ended, a damaged record's is not", func(t *testing.T) {
 		have := []manager.Task{{ID: "stranger", Running: true}, {ID: "damaged", Running: true}}
-		require.Equal(t, []Action{{Verb: Kill, ID: "stranger"}}, Reconcile(nil, have, func(id string) bool { return id == "damaged" }))
+		got, err := Reconcile(nil, have, func(id string) bool { return id == "damaged" })
+		require.NoError(t, err)
+		require.Equal(t, []Action{{Verb: Kill, ID: "stranger"}}, got)
 	})
 }
 

@@ -44,7 +44,7 @@ type Action struct {
 
 // Reconcile compares intent with what there is and says what to do; it does nothing itself. Known tells whether an
 // id without a readable record still has a directory (its record is damaged): such a container is left alone.
-func Reconcile(want []Want, have []manager.Task, known func(id string) bool) []Action {
+func Reconcile(want []Want, have []manager.Task, known func(id string) bool) ([]Action, error) {
 	tasks := map[string]manager.Task{}
 	for _, t := range have {
 		tasks[t.ID] = t
@@ -54,7 +54,11 @@ func Reconcile(want []Want, have []manager.Task, known func(id string) bool) []A
 	for _, w := range want {
 		wanted[w.ID] = true
 		t, ok := tasks[w.ID]
-		plan = append(plan, decide(w, t, ok)...)
+		actions, err := decide(w, t, ok)
+		if err != nil {
+			return nil, err
+		}
+		plan = append(plan, actions...)
 	}
 	for _, t := range have {
 		if !wanted[t.ID] && !known(t.ID) {
@@ -62,26 +66,26 @@ func Reconcile(want []Want, have []manager.Task, known func(id string) bool) []A
 		}
 	}
 	slices.SortStableFunc(plan, func(a, b Action) int { return cmp.Compare(a.ID, b.ID) })
-	return plan
+	return plan, nil
 }
 
-// decide is the table for one container.
-func decide(w Want, t manager.Task, exists bool) []Action {
+// decide is the table for one container: w is what was asked for, t the manager's task if one exists.
+func decide(w Want, t manager.Task, exists bool) ([]Action, error) {
 	//ex:begin daemon.restore
 	switch {
-	case exists && t.Created:
-		return append([]Action{{Verb: Discard, ID: w.ID}}, afterwards(w, w.LastCode)...)
-	case exists && t.Running:
-		return []Action{{Verb: Adopt, ID: w.ID}}
-	case exists:
-		return []Action{{Verb: Bury, ID: w.ID, Exit: t.Exit}}
-	case w.Wanted && w.Ran:
-		return append([]Action{{Verb: Lost, ID: w.ID}}, afterwards(w, unknownCode)...)
+	case exists && t.Created: // made and never started: nobody was told that it runs
+		return append([]Action{{Verb: Discard, ID: w.ID}}, afterwards(w, w.LastCode)...), nil
+	case exists && t.Running: // even if it was not wanted any more: a stop that was cut short is asked for again
+		return []Action{{Verb: Adopt, ID: w.ID}}, nil
+	case exists: // burying decides about restart and --rm itself, with the exit code
+		return []Action{{Verb: Bury, ID: w.ID, Exit: t.Exit}}, nil
+	case w.Wanted && w.Ran: // it should run and nobody knows of it: the machine was booted
+		return append([]Action{{Verb: Lost, ID: w.ID}}, afterwards(w, unknownCode)...), nil
 	}
-	return afterwards(w, w.LastCode)
+	return afterwards(w, w.LastCode), nil
 	//ex:stub
-	// _, _ = w, t
-	// return nil // todo.Exercise("daemon.restore")
+	// _, _, _ = w, t, exists
+	// return nil, todo.Exercise("daemon.restore")
 	//ex:end daemon.restore
 }
 

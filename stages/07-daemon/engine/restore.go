@@ -31,7 +31,10 @@ func (e *Engine) Restore(ctx context.Context) error {
 	if err := e.Network.Reconcile(ctx, e.liveEndpoints(have)); err != nil {
 		e.Log.Error("network", "err", err)
 	}
-	plan := Reconcile(e.wants(), have, e.Records.Known)
+	plan, err := Reconcile(e.wants(), have, e.Records.Known)
+	if err != nil {
+		return err
+	}
 	byID := map[string]manager.Task{}
 	for _, t := range have {
 		byID[t.ID] = t
