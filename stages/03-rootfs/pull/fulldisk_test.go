@@ -1,11 +1,10 @@
 package pull_test
 
 import (
+	"archive/tar"
 	"crypto/rand"
 	"os"
 	"testing"
-
-	"archive/tar"
 
 	"github.com/slipway-engine/slipway/stages/01-namespaces/shield"
 	"github.com/slipway-engine/slipway/stages/03-rootfs/content"
