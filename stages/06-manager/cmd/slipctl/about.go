@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -87,11 +88,9 @@ func eventJSON(e *types.Envelope) string {
 		return e.GetEvent().GetTypeUrl()
 	}
 	// protojson varies its spaces on purpose; a reader wants one form.
-	var any any
-	if json.Unmarshal(raw, &any) == nil {
-		if tidy, err := json.Marshal(any); err == nil {
-			return string(tidy)
-		}
+	var tidy bytes.Buffer
+	if json.Compact(&tidy, raw) == nil {
+		return tidy.String()
 	}
 	return string(raw)
 }
