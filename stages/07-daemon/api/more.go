@@ -4,8 +4,6 @@ import (
 	"net/http"
 
 	"github.com/moby/moby/api/types/container"
-
-	"github.com/slipway-engine/slipway/stages/07-daemon/fault"
 )
 
 func (s *Server) containerTop(w http.ResponseWriter, r *http.Request) error {
@@ -25,12 +23,4 @@ func (s *Server) containerUpdate(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return writeJSON(w, http.StatusOK, container.UpdateResponse{Warnings: []string{}})
-}
-
-func (s *Server) containerStats(http.ResponseWriter, *http.Request) error {
-	return fault.NotImplemented("docker stats is not served by this engine yet")
-}
-
-func (s *Server) diskUsage(http.ResponseWriter, *http.Request) error {
-	return fault.NotImplemented("docker system df is not served by this engine yet")
 }
