@@ -14,6 +14,7 @@ import (
 
 	"github.com/slipway-engine/slipway/stages/05-shim/oci"
 	"github.com/slipway-engine/slipway/stages/05-shim/reap"
+	"github.com/slipway-engine/slipway/stages/05-shim/record"
 	"github.com/slipway-engine/slipway/stages/05-shim/rootfs"
 	"github.com/slipway-engine/slipway/stages/05-shim/stdio"
 )
@@ -85,7 +86,7 @@ func (s *Service) createInit(c *container, opts Options) (err error) {
 		return err
 	}
 	pidFile := filepath.Join(c.bundle, "init.pid")
-	removeFiles(pidFile)
+	removeFiles(pidFile, filepath.Join(c.bundle, record.Name(""))) // of an earlier life in this bundle
 	in, out, errOut := set.Child()
 	held, err := s.adopt(pidFile, func() error {
 		return c.runtime.Create(c.id, c.bundle, oci.CreateOptions{

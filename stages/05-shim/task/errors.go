@@ -58,9 +58,11 @@ func failed(doing string, err error) error {
 	if _, ok := status.FromError(err); ok {
 		return err
 	}
-	if refused, ok := errors.AsType[*oci.Error](err); ok && refused.Verb == "create" {
-		// containerd and Docker recognise a container that could not be made by these words.
-		return status.Error(codes.Unknown, "OCI runtime create failed: "+refused.Message)
+	if refused, ok := errors.AsType[*oci.Error](err); ok && refused.Message != "" && famous(refused.Verb) {
+		return status.Errorf(codes.Unknown, "OCI runtime %s failed: %s", refused.Verb, refused.Message)
 	}
 	return status.Errorf(codeOf(err), "%s: %v", doing, err)
 }
+
+// famous are the refusals that containerd words this way, and that Docker's users search the web for.
+func famous(verb string) bool { return verb == "create" || verb == "start" || verb == "exec" }

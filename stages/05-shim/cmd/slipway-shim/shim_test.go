@@ -3,7 +3,9 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -13,7 +15,9 @@ import (
 	"time"
 
 	api "github.com/containerd/containerd/api/runtime/task/v2"
+	"github.com/containerd/containerd/api/types"
 	"github.com/containerd/containerd/api/types/task"
+	"github.com/containerd/ttrpc"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/codes"
@@ -367,4 +371,110 @@ func TestSocketIsPrivate(t *testing.T) {
 	info, err = os.Stat(socket)
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
+}
+
+func TestParallelExecsLeaveNothingBehind(t *testing.T) {
+	h := newHost(t, "exec sleep 60", nil)
+	h.run(stdioURIs{})
+	one := func(id string, code int) {
+		uri := "json-file://" + filepath.Join(h.dir, id)
+		if err := h.exec(id, stdioURIs{out: uri, err: uri}, "/bin/sh", "-c", fmt.Sprint("echo ", id, "; exit ", code)); err != nil {
+			t.Errorf("exec %s: %v", id, err)
+			return
+		}
+		answer, err := h.shim.Wait(t.Context(), &api.WaitRequest{ID: h.id, ExecID: id})
+		if err != nil || int(answer.ExitStatus) != code {
+			t.Errorf("exec %s: status %d, %v", id, answer.GetExitStatus(), err)
+		}
+		data, err := os.ReadFile(filepath.Join(h.dir, id))
+		if err != nil || !strings.Contains(string(data), `"log":"`+id+`\n"`) {
+			t.Errorf("exec %s: log %q, %v", id, data, err)
+		}
+		if _, err := h.delete(id); err != nil {
+			t.Errorf("delete %s: %v", id, err)
+		}
+	}
+	one("warm-up", 0)
+	before := h.descriptors()
+	var all sync.WaitGroup
+	for g := range 6 {
+		all.Go(func() {
+			for i := range 10 {
+				one(fmt.Sprintf("e%d-%d", g, i), (g+i)%5)
+			}
+		})
+	}
+	all.Wait()
+	require.LessOrEqual(t, h.descriptors(), before)
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", h.pid, h.pid))
+	require.NoError(t, err)
+	require.Len(t, strings.Fields(string(children)), 1, "the container's init and no zombie")
+}
+
+func (h *host) descriptors() int {
+	h.t.Helper()
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", h.pid))
+	require.NoError(h.t, err)
+	return len(entries)
+}
+
+// TestPod: containers with the same sandbox share a shim, which stays until the last is deleted.
+func TestPod(t *testing.T) {
+	pod := map[string]string{"io.kubernetes.cri.sandbox-id": "pod1"}
+	first := newHost(t, "exit 1", pod)
+	first.run(stdioURIs{})
+	second := newHost(t, "exit 2", pod)
+	second.id, second.dir = "c2", first.dir // the same place for sockets
+	out, err := second.command("start").Output()
+	require.NoError(t, err)
+	require.Equal(t, first.address, string(out))
+	second.address = string(out)
+	second.connect()
+	require.NoError(t, second.create(stdioURIs{}))
+	_, err = second.shim.Start(t.Context(), &api.StartRequest{ID: "c2"})
+	require.NoError(t, err)
+	require.Equal(t, 1, first.wait(""))
+	require.Equal(t, 2, second.wait(""))
+	_, err = first.delete("")
+	require.NoError(t, err)
+	_, err = first.shim.Shutdown(t.Context(), &api.ShutdownRequest{ID: "c1"})
+	require.NoError(t, err)
+	time.Sleep(50 * time.Millisecond)
+	_, err = second.delete("")
+	require.NoError(t, err, "the shim has stayed for the other")
+}
+
+func TestVersionThreeIsTheSameService(t *testing.T) {
+	h := newHost(t, "true", nil)
+	h.start()
+	conn, err := net.Dial("unix", strings.TrimPrefix(h.address, "unix://"))
+	require.NoError(t, err)
+	client := ttrpc.NewClient(conn)
+	defer client.Close()
+	var answer api.ConnectResponse
+	require.NoError(t, client.Call(t.Context(), "containerd.task.v3.Task", "Connect", &api.ConnectRequest{ID: h.id}, &answer))
+	require.Equal(t, h.pid, int(answer.ShimPid))
+}
+
+func TestInfoAndVersion(t *testing.T) {
+	out, err := exec.Command(program("slipway-shim"), "-v").Output()
+	require.NoError(t, err)
+	require.Contains(t, string(out), "Version:")
+	out, err = exec.Command(program("slipway-shim"), "-info").Output()
+	require.NoError(t, err)
+	var info types.RuntimeInfo
+	require.NoError(t, proto.Unmarshal(out, &info))
+	require.Equal(t, "io.containerd.runc.v2", info.Name)
+}
+
+func TestWrongUse(t *testing.T) {
+	for _, row := range []struct{ args, want string }{
+		{"start", "-namespace and -id are needed"},
+		{"-namespace n -id i dance", `unknown action "dance": want start or delete`},
+		{"-namespace n", `unknown action ""`},
+	} {
+		out, err := exec.Command(program("slipway-shim"), strings.Fields(row.args)...).CombinedOutput()
+		require.Error(t, err)
+		require.Contains(t, string(out), row.want)
+	}
 }
