@@ -62,15 +62,19 @@ func undo(made []place) error {
 }
 
 // mkdirAll makes the group and its missing parents, and tells which directories are new. The usual case,
-// parent there and group not, is one system call.
+// parent there and group not, is one system call. A parent may go again before its child is made: whoever
+// made it has failed, and removed it.
 func (p place) mkdirAll() (made []place, err error) {
-	err = p.mkdir()
-	if errors.Is(err, unix.ENOENT) {
-		if up, ok := p.parent(); ok && up.rel != "." {
-			if made, err = up.mkdirAll(); err != nil {
-				return made, err
-			}
-			err = p.mkdir()
+	for range 3 {
+		err = p.mkdir()
+		up, ok := p.parent()
+		if !errors.Is(err, unix.ENOENT) || !ok || up.rel == "." {
+			break
+		}
+		above, err := up.mkdirAll()
+		made = append(made, above...)
+		if err != nil {
+			return made, err
 		}
 	}
 	if errors.Is(err, unix.EEXIST) && p.exists() {
@@ -83,11 +87,8 @@ func (p place) mkdirAll() (made []place, err error) {
 }
 
 func (p place) mkdir() error {
-	root, err := p.rootFD()
+	_, err := p.do(func(root int) (int, error) { return 0, unix.Mkdirat(root, p.rel, 0o755) })
 	if err != nil {
-		return err
-	}
-	if _, err := retry(func() (int, error) { return 0, unix.Mkdirat(root, p.rel, 0o755) }); err != nil {
 		return p.fail("mkdir", "", err)
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"runtime"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -31,21 +32,21 @@ func (p place) fail(op, file string, err error) error {
 	return &os.PathError{Op: op, Path: path.Join(p.String(), file), Err: err}
 }
 
-// rootFD returns the hierarchy's descriptor. A Layout that was only parsed has none.
-func (p place) rootFD() (int, error) {
+// do makes a system call with the hierarchy's descriptor, which stays open meanwhile whatever the garbage
+// collector thinks of the Layout. A Layout that was only parsed has none.
+func (p place) do(call func(root int) (int, error)) (int, error) {
 	if p.tree.dir == nil {
 		return -1, errors.New("the cgroup layout was parsed but not opened")
 	}
-	return int(p.tree.dir.Fd()), nil
+	defer runtime.KeepAlive(p.tree)
+	return retry(func() (int, error) { return call(int(p.tree.dir.Fd())) })
 }
 
 // openFD opens a file of the group, or the group itself when file is ".".
 func (p place) openFD(file string, flags int) (int, error) {
-	root, err := p.rootFD()
-	if err != nil {
-		return -1, err
-	}
-	fd, err := openBeneath(root, path.Join(p.rel, file), flags|unix.O_CLOEXEC)
+	fd, err := p.do(func(root int) (int, error) {
+		return openBeneath(root, path.Join(p.rel, file), flags|unix.O_CLOEXEC)
+	})
 	if err != nil {
 		return -1, p.fail("open", file, err)
 	}
@@ -140,12 +141,8 @@ func (p place) has(file string) bool { return p.stat(file) == unix.S_IFREG }
 
 // stat returns the type of a file, 0 if there is none.
 func (p place) stat(file string) uint32 {
-	root, err := p.rootFD()
-	if err != nil {
-		return 0
-	}
 	var s unix.Stat_t
-	_, err = retry(func() (int, error) {
+	_, err := p.do(func(root int) (int, error) {
 		return 0, unix.Fstatat(root, path.Join(p.rel, file), &s, unix.AT_SYMLINK_NOFOLLOW)
 	})
 	if err != nil {

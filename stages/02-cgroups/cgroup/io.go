@@ -27,50 +27,53 @@ func planIO(now facts, r *specs.LinuxResources) ([]write, error) {
 	return all, nil
 }
 
-// ioWeights: the plain files are of a scheduler that left the kernel with 5.0 (v1) or of the iocost model (v2); where
-// they are missing, or where BFQ is the scheduler, its own files rule.
+// ioWeights: the plain files are of a scheduler that left the kernel with 5.0 (v1), or of the iocost model (v2);
+// where they are missing, or where BFQ is the scheduler, its own files rule.
 func ioWeights(version int, b *specs.LinuxBlockIO) ([]write, error) {
 	var all []write
-	if version != 2 {
-		if set(b.Weight) {
-			w := itoa(*b.Weight)
-			all = append(all, write{controller: "blkio", file: "blkio.weight", value: w, instead: "blkio.bfq.weight", orValue: w})
+	add := func(device string, weight, leaf *uint16) error {
+		if set(leaf) && version == 2 {
+			return fmt.Errorf("blockIO.leafWeight: cgroup v2 has none")
 		}
-		if set(b.LeafWeight) {
-			all = append(all, write{controller: "blkio", file: "blkio.leaf_weight", value: itoa(*b.LeafWeight)})
+		if set(weight) {
+			all = append(all, ioWeightWrite(version, device, *weight))
 		}
-		for _, d := range b.WeightDevice {
-			if set(d.Weight) {
-				line := fmt.Sprintf("%d:%d %d", d.Major, d.Minor, *d.Weight)
-				all = append(all, write{controller: "blkio", file: "blkio.weight_device", value: line, instead: "blkio.bfq.weight_device", orValue: line})
-			}
-			if set(d.LeafWeight) {
-				all = append(all, write{controller: "blkio", file: "blkio.leaf_weight_device", value: fmt.Sprintf("%d:%d %d", d.Major, d.Minor, *d.LeafWeight)})
-			}
+		if set(leaf) {
+			all = append(all, write{controller: "blkio", file: "blkio.leaf_weight" + suffix(device), value: device + itoa(*leaf)})
 		}
-		return all, nil
+		return nil
 	}
-	if set(b.LeafWeight) {
-		return nil, fmt.Errorf("blockIO.leafWeight: cgroup v2 has none")
-	}
-	if set(b.Weight) {
-		all = append(all, write{
-			controller: "blkio", file: "io.bfq.weight", value: itoa(*b.Weight),
-			instead: "io.weight", orValue: itoa(ioWeight(*b.Weight)),
-		})
+	if err := add("", b.Weight, b.LeafWeight); err != nil {
+		return nil, err
 	}
 	for _, d := range b.WeightDevice {
-		if set(d.LeafWeight) {
-			return nil, fmt.Errorf("blockIO.weightDevice.leafWeight: cgroup v2 has none")
-		}
-		if set(d.Weight) {
-			all = append(all, write{
-				controller: "blkio", file: "io.bfq.weight", value: fmt.Sprintf("%d:%d %d", d.Major, d.Minor, *d.Weight),
-				instead: "io.weight", orValue: fmt.Sprintf("%d:%d %d", d.Major, d.Minor, ioWeight(*d.Weight)),
-			})
+		if err := add(fmt.Sprintf("%d:%d ", d.Major, d.Minor), d.Weight, d.LeafWeight); err != nil {
+			return nil, err
 		}
 	}
 	return all, nil
+}
+
+// ioWeightWrite sets the weight for all devices, or for "8:0 ".
+func ioWeightWrite(version int, device string, weight uint16) write {
+	if version == 2 {
+		return write{
+			controller: "blkio", file: "io.bfq.weight", value: device + itoa(weight),
+			instead: "io.weight", orValue: device + itoa(ioWeight(weight)),
+		}
+	}
+	line := device + itoa(weight)
+	return write{
+		controller: "blkio", file: "blkio.weight" + suffix(device), value: line,
+		instead: "blkio.bfq.weight" + suffix(device), orValue: line,
+	}
+}
+
+func suffix(device string) string {
+	if device == "" {
+		return ""
+	}
+	return "_device"
 }
 
 // ioWeight maps v1's 10 to 1000 linearly to v2's 1 to 10000, as runc and crun do.

@@ -503,6 +503,26 @@ func TestKillTree(t *testing.T) {
 	require.NoError(t, g.Remove(t.Context()), "what is not there is removed")
 }
 
+// TestKillMany: more processes than there are descriptors for.
+func TestKillMany(t *testing.T) {
+	g := newGroup(t)
+	_, said := inside(t, g, "fork 60")
+	require.Equal(t, "done", said)
+	open, err := os.ReadDir("/proc/self/fd")
+	require.NoError(t, err)
+	var old unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &old))
+	few := unix.Rlimit{Cur: uint64(len(open) + 20), Max: old.Max}
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &few))
+	err = g.Kill(within(t, 10*time.Second))
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &old))
+	teach.Begun(t, err)
+	require.NoError(t, err)
+	left, err := g.AllPids()
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
+
 // TestKillFrozen: a paused container can be killed.
 func TestKillFrozen(t *testing.T) {
 	g := newGroup(t)
@@ -647,4 +667,31 @@ func TestHugetlb(t *testing.T) {
 	s, err := g.Stats()
 	require.NoError(t, err)
 	require.Equal(t, uint64(4<<20), s.Hugetlb["2MB"].Limit)
+}
+
+// TestCreateTogether: many make groups below a parent that none of them has yet.
+func TestCreateTogether(t *testing.T) {
+	g := nameGroup(t)
+	const n = 12
+	errs := make(chan error, n)
+	for i := range n {
+		child, err := g.layout.Group(fmt.Sprintf("%s/new/%d", g.path, i))
+		require.NoError(t, err)
+		go func() { errs <- child.Create() }()
+	}
+	for range n {
+		err := <-errs
+		teach.Begun(t, err)
+		require.NoError(t, err)
+	}
+	parent, err := g.layout.Group(g.path + "/new")
+	require.NoError(t, err)
+	children, err := parent.Children()
+	require.NoError(t, err)
+	require.Len(t, children, n)
+	for _, c := range children {
+		require.Empty(t, absent(c))
+		h := start(t, "sleep")
+		require.NoError(t, c.Join(h.Process.Pid))
+	}
 }

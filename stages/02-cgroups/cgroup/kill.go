@@ -91,28 +91,17 @@ func (g *Group) signalAll(sig unix.Signal) error {
 	if err != nil {
 		return ignoreGone(err)
 	}
-	fds := map[int]int{}
-	defer func() {
-		for _, fd := range fds {
-			unix.Close(fd)
-		}
-	}()
-	for _, pid := range first {
-		fd, err := unix.PidfdOpen(pid, 0)
-		if err == unix.ESRCH {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("pidfd_open %d: %w", pid, err)
-		}
-		fds[pid] = fd
+	held, err := hold(first)
+	defer release(held)
+	if err != nil {
+		return err
 	}
 	second, err := g.AllPids()
 	if err != nil {
 		return ignoreGone(err)
 	}
 	for _, pid := range second {
-		fd, ok := fds[pid]
+		fd, ok := held[pid]
 		if !ok {
 			continue
 		}
@@ -121,6 +110,44 @@ func (g *Group) signalAll(sig unix.Signal) error {
 		}
 	}
 	return nil
+}
+
+// descriptorsToSpare are left for reading the group's files when a group has more processes than this
+// process may have descriptors.
+const descriptorsToSpare = 8
+
+// hold opens a pidfd for each process that is still there (pidfd_open(2), Linux 5.3). Of very many it holds as
+// many as it can: the next round has fewer.
+func hold(pids []int) (map[int]int, error) {
+	held := map[int]int{}
+	for _, pid := range pids {
+		fd, err := unix.PidfdOpen(pid, 0)
+		if err == unix.ESRCH {
+			continue
+		}
+		if err == unix.EMFILE && len(held) > descriptorsToSpare {
+			drop(held, descriptorsToSpare)
+			return held, nil
+		}
+		if err != nil {
+			return held, fmt.Errorf("pidfd_open %d: %w", pid, err)
+		}
+		held[pid] = fd
+	}
+	return held, nil
+}
+
+func release(held map[int]int) { drop(held, len(held)) }
+
+// drop lets n of the processes go.
+func drop(held map[int]int, n int) {
+	for pid, fd := range held {
+		if n--; n < 0 {
+			return
+		}
+		unix.Close(fd)
+		delete(held, pid)
+	}
 }
 
 func ignoreGone(err error) error {

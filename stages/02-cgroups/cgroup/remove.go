@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -62,13 +61,9 @@ func (p place) rmTree() error {
 
 // rmdir removes one directory; that it is not there is what was wanted.
 func (p place) rmdir() error {
-	root, err := p.rootFD()
-	if err != nil {
-		return err
-	}
-	_, err = retry(func() (int, error) { return 0, unix.Unlinkat(root, p.rel, unix.AT_REMOVEDIR) })
+	_, err := p.do(func(root int) (int, error) { return 0, unix.Unlinkat(root, p.rel, unix.AT_REMOVEDIR) })
 	if err != nil && err != unix.ENOENT {
-		return &os.PathError{Op: "rmdir", Path: p.String(), Err: err}
+		return p.fail("rmdir", "", err)
 	}
 	return nil
 }

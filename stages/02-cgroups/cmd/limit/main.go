@@ -56,12 +56,14 @@ func status(err error) int {
 	return 126
 }
 
-// hint tells what this machine has, when what it lacks was asked for.
+// hint tells what this machine has when what it lacks was asked for, and who may make groups.
 func hint(err error) {
-	if _, ok := errors.AsType[*cgroup.NoControllerError](err); !ok {
-		return
+	if _, ok := errors.AsType[*cgroup.NoControllerError](err); ok {
+		if l, err := cgroup.Detect(); err == nil {
+			fmt.Fprintf(os.Stderr, "limit: this machine (cgroup %s) offers: %v\n", l.Mode(), l.Controllers())
+		}
 	}
-	if l, err := cgroup.Detect(); err == nil {
-		fmt.Fprintf(os.Stderr, "limit: this machine (cgroup %s) offers: %v\n", l.Mode(), l.Controllers())
+	if errors.Is(err, os.ErrPermission) && os.Geteuid() != 0 {
+		fmt.Fprintln(os.Stderr, "limit: control groups belong to root, unless a folder of theirs was given to you (cgroups(7), delegation)")
 	}
 }
