@@ -59,8 +59,10 @@ func (u *unpacker) present(ctx context.Context) (int, error) {
 	for i := len(u.chain) - 1; i >= 0; i-- {
 		info, err := u.snapshots.Stat(ctx, u.chain[i].String())
 		if err == nil && info.Kind == snapshot.Committed {
-			for _, l := range u.image.Layers[:i+1] {
-				u.report(layerEvent(l, AlreadyExists, l.Size))
+			if u.arrived == nil { // else the download tells
+				for _, l := range u.image.Layers[:i+1] {
+					u.report(layerEvent(l, AlreadyExists, l.Size))
+				}
 			}
 			return i + 1, nil
 		}
@@ -184,9 +186,12 @@ func (u *unpacker) undo(ctx context.Context, first int) error {
 	return failed
 }
 
+// transient are the labels of what is half done.
+func transient() map[string]string { return map[string]string{snapshot.LabelTransient: "unpack"} }
+
 // apply unpacks layer i into a new Active snapshot on top of parent.
 func (u *unpacker) apply(ctx context.Context, i int, parent string, work *layerWork) error {
-	mounts, err := u.snapshots.Prepare(ctx, u.key(i), parent, nil)
+	mounts, err := u.snapshots.Prepare(ctx, u.key(i), parent, transient())
 	if err != nil {
 		return err
 	}
@@ -240,7 +245,7 @@ func (u *unpacker) inherit(ctx context.Context, i int, work *layerWork) error {
 		return nil
 	}
 	key := "view-" + u.key(i)
-	mounts, err := u.snapshots.View(ctx, key, u.parent(i), nil)
+	mounts, err := u.snapshots.View(ctx, key, u.parent(i), transient())
 	if err != nil {
 		return err
 	}

@@ -52,5 +52,7 @@
 //	DIR/snapshots/.new-*      being made; swept when the directory is opened
 //	DIR/snapshots/.gone-*     being removed; swept too
 //
+// Active ones and views with the label LabelTransient are swept as well.
+//
 // A snapshot appears by rename and goes by rename, so whenever the process is killed, each is there whole or not at all.
 package snapshot

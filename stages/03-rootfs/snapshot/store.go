@@ -103,6 +103,23 @@ func (s *store) load() error {
 			s.damaged = append(s.damaged, err)
 		}
 	}
+	return s.sweepTransient()
+}
+
+// sweepTransient removes what a killed process was making. It cannot be at work any more: we hold the lock.
+func (s *store) sweepTransient() error {
+	for key, r := range s.records {
+		if r.Kind == Committed || r.Labels[LabelTransient] == "" {
+			continue
+		}
+		gone, err := s.detachLocked(key)
+		if err == nil {
+			err = os.RemoveAll(gone)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

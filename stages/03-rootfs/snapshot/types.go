@@ -59,6 +59,10 @@ type Mount struct {
 	Options []string
 }
 
+// LabelTransient marks a snapshot that means nothing without the process that makes it: one in which a layer is being unpacked. When the
+// process is killed, the next one to open the directory removes it. Commit drops the label with all others.
+const LabelTransient = "io.slipway.transient"
+
 // Snapshotter makes root file systems out of layers. The package documentation walks through it.
 type Snapshotter interface {
 	// Stat tells about any snapshot, by key or by name.

@@ -99,7 +99,7 @@ func (p program) plan() (*launch.Plan, error) {
 	}
 	plan.Add(root.Fill()...).Add(pivot...)
 	plan.Add(launch.Hostname(p.hostname), launch.Chdir(p.dir, "the image's working directory"))
-	plan.Add(launch.NofileLimit(inherited.Nofile.Cur, inherited.Nofile.Max), p.identity(), launch.CloseOnExec(3))
+	plan.Add(launch.NofileLimit(inherited.Nofile.Cur, inherited.Nofile.Max), p.identity(), dieWithUs(), launch.CloseOnExec(3))
 	return plan.Add(launch.Exec(p.argv, p.env, search(p.env))), nil
 }
 
@@ -146,6 +146,15 @@ func (p program) identity() launch.Step {
 			launch.Call(unix.SYS_SETRESGID, launch.Int(p.gid), launch.Int(p.gid), launch.Int(p.gid)),
 			launch.Call(unix.SYS_SETRESUID, launch.Int(p.uid), launch.Int(p.uid), launch.Int(p.uid)),
 		},
+	}
+}
+
+// dieWithUs ends the program when rootfs is killed: its root file system goes then too. After the identity, because a change
+// of user takes it back (PR_SET_PDEATHSIG(2const)).
+func dieWithUs() launch.Step {
+	return launch.Step{
+		Name: "die when the parent dies", Because: "prctl(2) PR_SET_PDEATHSIG: the next rootfs removes the snapshot of one that was killed", Side: launch.Child,
+		Code: []launch.Instr{launch.Call(unix.SYS_PRCTL, launch.Int(unix.PR_SET_PDEATHSIG), launch.Int(unix.SIGKILL))},
 	}
 }
 

@@ -294,6 +294,8 @@ func sweep(t *testing.T, b *bed) {
 	b.write(dir, ".new-half/fs/f", "x")
 	b.write(dir, ".gone-7/fs/f", "x")
 	b.write(dir, "notes.txt", "somebody's own")
+	_, err := b.s.Prepare(b.ctx(), "unpacking", "one", map[string]string{snapshot.LabelTransient: "1"})
+	require.NoError(t, err)
 	b.reopen()
 	require.Equal(t, before, b.all())
 	require.NoDirExists(t, filepath.Join(dir, ".new-half"))
