@@ -66,10 +66,24 @@ func lookAround() traces {
 	return found
 }
 
+// whenQuiet waits until what earlier tests have ended is gone: links and shims leave in the background.
+func whenQuiet() traces {
+	now := lookAround()
+	for range 20 {
+		time.Sleep(150 * time.Millisecond)
+		next := lookAround()
+		if compare(now, next) == "" {
+			break
+		}
+		now = next
+	}
+	return now
+}
+
 // nothingLeft checks at the end of the test that the machine is as it was at its beginning. Engines may take 5 s to clean up.
 func nothingLeft(t *testing.T) {
 	t.Helper()
-	before := lookAround()
+	before := whenQuiet()
 	t.Cleanup(func() {
 		err := eventually(5*time.Second, func() error {
 			if diff := compare(before, lookAround()); diff != "" {
