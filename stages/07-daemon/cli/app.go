@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	cerrdefs "github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
 )
 
@@ -57,7 +58,11 @@ func (e StatusError) Error() string { return e.Text }
 func (a *App) each(names []string, act func(string) error) error {
 	var failed error
 	for _, name := range names {
-		if err := act(name); err != nil {
+		err := act(name)
+		if errors.Is(err, errSaid) {
+			continue
+		}
+		if err != nil {
 			failed = errors.Join(failed, err)
 			continue
 		}
@@ -90,6 +95,9 @@ func (a *App) named(text string) string {
 	}
 	return strings.NewReplacer("Docker daemon", "Slipway daemon", "docker daemon", "slipway daemon").Replace(text)
 }
+
+// isNotFound tells the daemon's 404.
+func isNotFound(err error) bool { return cerrdefs.IsNotFound(err) }
 
 // complain prints what is worth saying and is no failure.
 func (a *App) complain(err error) { fmt.Fprintln(a.Err, err) }

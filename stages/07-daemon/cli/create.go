@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 
-	cerrdefs "github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/moby/moby/client"
 	"github.com/slipway-engine/slipway/stages/07-daemon/cli/runflags"
@@ -94,7 +93,7 @@ func (a *App) create(ctx context.Context, api *client.Client, r *runflags.Reques
 		Config: r.Config, HostConfig: r.HostConfig, NetworkingConfig: r.NetworkingConfig, Platform: r.Platform, Name: r.Name,
 	}
 	made, err := api.ContainerCreate(ctx, options)
-	if cerrdefs.IsNotFound(err) && o.pull == pullMissing && isNamed(r.Config.Image) {
+	if isNotFound(err) && o.pull == pullMissing && isNamed(r.Config.Image) {
 		if !o.quiet {
 			fmt.Fprintf(a.Err, "Unable to find image '%s' locally\n", tagged(r.Config.Image))
 		}

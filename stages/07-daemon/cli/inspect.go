@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"strings"
 
-	cerrdefs "github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
 	"github.com/spf13/cobra"
 )
@@ -104,7 +103,7 @@ func runInspect(ctx context.Context, app *App, o inspectOptions, names []string)
 func findObject(ctx context.Context, chosen []finder, name string) (json.RawMessage, error) {
 	for _, f := range chosen {
 		raw, err := f.find(ctx, name)
-		if err == nil || !cerrdefs.IsNotFound(err) || len(chosen) == 1 {
+		if err == nil || !isNotFound(err) || len(chosen) == 1 {
 			return raw, err
 		}
 	}

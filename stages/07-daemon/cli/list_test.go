@@ -52,14 +52,17 @@ func TestListings(t *testing.T) {
 		"GET /volumes":         answer(`{"Volumes":[{"Name":"b","Driver":"local","Scope":"local","Mountpoint":"/v/b"},{"Name":"a","Driver":"local","Scope":"local","Mountpoint":"/v/a","Labels":{"x":"y"}}]}`),
 		"GET /slipway/jobs": answer(`[{"id":1,"name":"create","container":"4f1c2ab9d7e0aaaabbbb","started":"2023-11-14T22:13:10Z","duration_ns":12345678,"status":"done"},
 			{"id":2,"name":"start","container":"4f1c2ab9d7e0aaaabbbb","started":"2023-11-14T22:13:15Z","duration_ns":1000000,"status":"failed","cause":"no such file"}]`),
-		"GET /containers/web/top":   answer(`{"Titles":["PID","CMD"],"Processes":[["1","sh"],["27","sleep 1"]]}`),
-		"GET /containers/web/stats": answer(`{"id":"4f1c2ab9d7e0aaaabbbb","name":"/web","cpu_stats":{"cpu_usage":{"total_usage":300},"system_cpu_usage":2000,"online_cpus":2},"precpu_stats":{"cpu_usage":{"total_usage":100},"system_cpu_usage":1000},"memory_stats":{"usage":3145728,"limit":67108864,"stats":{"inactive_file":1048576}},"pids_stats":{"current":3},"networks":{"eth0":{"rx_bytes":1500,"tx_bytes":700}},"blkio_stats":{"io_service_bytes_recursive":[{"op":"Read","value":4096},{"op":"write","value":10}]}}`),
-		"GET /containers/web/json":  answer(`{"Id":"4f1c","Name":"/web","State":{"Running":true},"Config":{},"NetworkSettings":{"Ports":{"80/tcp":[{"HostIp":"::","HostPort":"8080"},{"HostIp":"0.0.0.0","HostPort":"8080"}],"90/tcp":null}}}`),
+		"GET /images/web/history":     answer(`[{"Id":"sha256:8ecb42c6df866b22e1","Created":1699990000,"CreatedBy":"/bin/sh -c #(nop)  CMD [\"sh\"] and a text that is longer than the column","Size":4342921},{"Id":"<missing>","Created":1699980000,"CreatedBy":"ADD","Comment":"first"}]`),
+		"GET /containers/web/changes": answer(`[{"Kind":0,"Path":"/etc"},{"Kind":1,"Path":"/etc/new"},{"Kind":2,"Path":"/gone"}]`),
+		"GET /containers/web/top":     answer(`{"Titles":["PID","CMD"],"Processes":[["1","sh"],["27","sleep 1"]]}`),
+		"GET /containers/web/stats":   answer(`{"id":"4f1c2ab9d7e0aaaabbbb","name":"/web","cpu_stats":{"cpu_usage":{"total_usage":300},"system_cpu_usage":2000,"online_cpus":2},"precpu_stats":{"cpu_usage":{"total_usage":100},"system_cpu_usage":1000},"memory_stats":{"usage":3145728,"limit":67108864,"stats":{"inactive_file":1048576}},"pids_stats":{"current":3},"networks":{"eth0":{"rx_bytes":1500,"tx_bytes":700}},"blkio_stats":{"io_service_bytes_recursive":[{"op":"Read","value":4096},{"op":"write","value":10}]}}`),
+		"GET /containers/web/json":    answer(`{"Id":"4f1c","Name":"/web","State":{"Running":true},"Config":{},"NetworkSettings":{"Ports":{"80/tcp":[{"HostIp":"::","HostPort":"8080"},{"HostIp":"0.0.0.0","HostPort":"8080"}],"90/tcp":null}}}`),
 	})
 	for _, command := range []string{
 		"ps", "ps -q", "ps --no-trunc", "ps -s", "ps --format json", `ps --format {{.Names}}:{{.Ports}}`, `ps --format table {{.ID}}\t{{.Label "com.example.role"}}\t{{.Mounts}}`,
 		"images", "images -q --no-trunc", "images --digests", "image ls --format json", "network ls", "network ls -q", "volume ls", "volume ls -q", `volume ls --format {{.Name}}={{.Labels}}`,
 		"jobs", "jobs --format json", "top web", "stats --no-stream web", "stats --no-stream --format json web", "port web", "port web 80/tcp", "port web 90",
+		"history web", "history -H=false --no-trunc web", "diff web",
 		"inspect web", "inspect -f {{.State.Running}} web",
 	} {
 		t.Run(command, func(t *testing.T) {
@@ -88,7 +91,9 @@ func TestQueries(t *testing.T) {
 		"POST /containers/x/kill": status(204), "POST /containers/x/rename": status(204), "POST /volumes/create": answer(`{"Name":"v"}`),
 		"POST /containers/x/restart": status(204), "POST /images/x/tag": status(201), "DELETE /images/x": answer(`[{"Untagged":"x:latest"},{"Deleted":"sha256:1"}]`),
 		"POST /containers/x/pause": status(204), "GET /containers/x/json": answer(`{"Id":"x","Config":{"Tty":true},"State":{}}`), "GET /containers/x/logs": answer("line\n"),
-		"POST /containers/x/wait": answer(`{"StatusCode":4}`),
+		"POST /containers/x/wait": answer(`{"StatusCode":4}`), "POST /containers/x/update": answer(`{}`), "POST /networks/create": answer(`{"Id":"n"}`),
+		"POST /containers/prune": answer(`{"ContainersDeleted":["a","b"],"SpaceReclaimed":2000}`), "POST /images/prune": answer(`{"ImagesDeleted":[{"Untagged":"i:1"},{"Deleted":"sha256:1"}]}`),
+		"POST /networks/n/connect": status(200), "DELETE /networks/n": status(204), "POST /commit": answer(`{"Id":"sha256:9"}`),
 	})
 	for _, test := range []struct{ command, call, out string }{
 		{"ps -a -n 2 -f name=a -f name=b", `GET /containers/json?all=1&filters=%7B%22name%22%3A%7B%22a%22%3Atrue%2C%22b%22%3Atrue%7D%7D&limit=2`, "CONTAINER ID   IMAGE     COMMAND   CREATED   STATUS    PORTS     NAMES\n"},
@@ -105,6 +110,13 @@ func TestQueries(t *testing.T) {
 		{"tag x y:1", `POST /images/x/tag?repo=docker.io%2Flibrary%2Fy&tag=1`, ""},
 		{"rmi -f x", `DELETE /images/x?force=1`, "Untagged: x:latest\nDeleted: sha256:1\n"},
 		{"logs -f -t --tail 5 x", `GET /containers/x/logs?follow=1&stderr=1&stdout=1&tail=5&timestamps=1`, "line\n"},
+		{"update -m 64m x", `POST /containers/x/update`, "x\n"},
+		{"network create n", `POST /networks/create`, "n\n"},
+		{"network connect n x", `POST /networks/n/connect`, ""},
+		{"network rm -f nosuch n", `DELETE /networks/n`, "n\n"},
+		{"container prune -f", `POST /containers/prune`, "Deleted Containers:\na\nb\n\nTotal reclaimed space: 2kB\n"},
+		{"image prune -af", `POST /images/prune?filters=%7B%22dangling%22%3A%7B%22false%22%3Atrue%7D%7D`, "Deleted Images:\nuntagged: i:1\ndeleted: sha256:1\n\nTotal reclaimed space: 0B\n"},
+		{"commit -m hi x r:1", `POST /commit?comment=hi&container=x&repo=docker.io%2Flibrary%2Fr&tag=1`, "sha256:9\n"},
 		{"wait x", `POST /containers/x/wait`, "4\n"},
 	} {
 		t.Run(test.command, func(t *testing.T) {
@@ -115,6 +127,35 @@ func TestQueries(t *testing.T) {
 			require.Equal(t, test.call, d.calls[len(d.calls)-1])
 		})
 	}
+}
+
+// TestPruneAsks: only y is yes.
+func TestPruneAsks(t *testing.T) {
+	d := newDaemon(t, map[string]http.HandlerFunc{"POST /volumes/prune": answer(`{"VolumesDeleted":["v"]}`)})
+	question := "WARNING! This will remove anonymous local volumes not used by at least one container.\nAre you sure you want to continue? [y/N] "
+	for in, want := range map[string]string{"y\n": question + "Deleted Volumes:\nv\n\nTotal reclaimed space: 0B\n", "n\n": question, "": question, "yes\n": question} {
+		out, errs, code := d.run(in, "volume", "prune")
+		require.Equal(t, want, out, in)
+		require.Empty(t, errs)
+		require.Zero(t, code)
+	}
+}
+
+// TestArchives: a file appears whole or not at all.
+func TestArchives(t *testing.T) {
+	d := newDaemon(t, map[string]http.HandlerFunc{"GET /images/get": answer("archive"), "GET /containers/x/export": fail(500, "broken"), "POST /images/load": answer(`{"stream":"Loaded image: x:1\n"}`)})
+	file := filepath.Join(t.TempDir(), "a.tar")
+	_, errs, code := d.run("", "save", "-o", file, "x")
+	require.Zero(t, code, errs)
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, "archive", string(text))
+	_, _, code = d.run("", "export", "-o", file+"2", "x")
+	require.Equal(t, 1, code)
+	require.NoFileExists(t, file+"2")
+	out, _, _ := d.run("archive", "load")
+	require.Equal(t, "Loaded image: x:1\n", out)
+	require.Equal(t, "archive", d.sent["POST /images/load"])
 }
 
 // TestMistakes holds the words and codes for wrong use; they are docker's with our name.

@@ -16,7 +16,8 @@ type networkLsOptions struct {
 
 func newNetwork(app *App) *cobra.Command {
 	group := management("network", "Manage networks")
-	group.AddCommand(newNetworkLs(app), newTypedInspect(app, "network"))
+	group.AddCommand(newNetworkLs(app), newTypedInspect(app, "network"), newNetworkCreate(app), newNetworkRm(app), newNetworkConnect(app),
+		newNetworkDisconnect(app), newPrune(app, networkPruner()))
 	return group
 }
 

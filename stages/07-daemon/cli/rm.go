@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 
-	cerrdefs "github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
 	"github.com/spf13/cobra"
 )
@@ -28,7 +27,7 @@ func runRm(ctx context.Context, app *App, o client.ContainerRemoveOptions, names
 	}
 	return app.together(names, func(name string) error {
 		_, err := api.ContainerRemove(ctx, name, o)
-		if o.Force && cerrdefs.IsNotFound(err) {
+		if o.Force && isNotFound(err) {
 			app.complain(err) // with --force an absent container is said, and is no failure
 			return errSaid
 		}

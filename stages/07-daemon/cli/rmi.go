@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	cerrdefs "github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
 	"github.com/spf13/cobra"
 )
@@ -35,7 +34,7 @@ func runRmi(ctx context.Context, app *App, o rmiOptions, names []string) error {
 	for _, name := range names {
 		got, err := api.ImageRemove(ctx, name, client.ImageRemoveOptions{Force: o.force, PruneChildren: !o.noPrune})
 		switch {
-		case o.force && cerrdefs.IsNotFound(err):
+		case o.force && isNotFound(err):
 			app.complain(err)
 			continue
 		case err != nil:

@@ -59,7 +59,7 @@ func NewRoot(app *App) *cobra.Command {
 	addGroup(root, "common", newRun(app), newExec(app), newPs(app, "ps"), newPull(app), newImages(app, "images"), newVersion(app), newInfo(app))
 	addGroup(root, "management", newContainer(app), newImage(app), newNetwork(app), newVolume(app), newSystem(app))
 	addGroup(root, "other", containerVerbs(app)...)
-	addGroup(root, "other", newRmi(app, "rmi"), newTag(app), newEvents(app), newInspect(app), newJobs(app))
+	addGroup(root, "other", newRmi(app, "rmi"), newTag(app), newEvents(app), newInspect(app), newJobs(app), newHistory(app), newSave(app), newLoad(app))
 	root.SetHelpCommandGroupID("other")
 	root.SetCompletionCommandGroupID("other")
 	root.SetUsageTemplate(usageTemplate)
@@ -72,21 +72,21 @@ func NewRoot(app *App) *cobra.Command {
 // containerVerbs are those that stand both at the top and below `container`.
 func containerVerbs(app *App) []*cobra.Command {
 	return []*cobra.Command{
-		newAttach(app), newCp(app), newCreate(app), newKill(app), newLogs(app), newPause(app), newPort(app), newRename(app), newRestart(app),
-		newRm(app), newStart(app), newStats(app), newStop(app), newTop(app), newUnpause(app), newWait(app),
+		newAttach(app), newCommit(app), newCp(app), newCreate(app), newDiff(app), newExport(app), newKill(app), newLogs(app), newPause(app), newPort(app), newRename(app), newRestart(app),
+		newRm(app), newStart(app), newStats(app), newStop(app), newTop(app), newUnpause(app), newUpdate(app), newWait(app),
 	}
 }
 
 func newContainer(app *App) *cobra.Command {
 	group := management("container", "Manage containers")
-	group.AddCommand(newRun(app), newExec(app), newPs(app, "ls"), newTypedInspect(app, "container"))
+	group.AddCommand(newRun(app), newExec(app), newPs(app, "ls"), newTypedInspect(app, "container"), newPrune(app, containerPruner()))
 	group.AddCommand(containerVerbs(app)...)
 	return group
 }
 
 func newImage(app *App) *cobra.Command {
 	group := management("image", "Manage images")
-	group.AddCommand(newImages(app, "ls"), newRmi(app, "rm"), newPull(app), newTag(app), newTypedInspect(app, "image"))
+	group.AddCommand(newImages(app, "ls"), newRmi(app, "rm"), newPull(app), newTag(app), newTypedInspect(app, "image"), newHistory(app), newSave(app), newLoad(app), newPrune(app, imagePruner()))
 	return group
 }
 
@@ -99,7 +99,7 @@ func newSystem(app *App) *cobra.Command {
 // management is a command that only holds others.
 func management(name, short string) *cobra.Command {
 	return &cobra.Command{
-		Use: name, Short: short, DisableFlagsInUseLine: true,
+		Use: name + " COMMAND", Short: short, DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return fmt.Errorf("slipway: unknown command: slipway %s %s\n\nUsage:  slipway %s\n\nRun 'slipway %s --help' for more information", name, args[0], name, name)

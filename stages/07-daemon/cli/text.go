@@ -53,6 +53,8 @@ func labelsText(labels map[string]string) string {
 	return strings.Join(sortedPairs(labels), ",")
 }
 
+func formatInt(n int64) string { return strconv.FormatInt(n, 10) }
+
 func bytesText(n float64) string { return units.BytesSize(n) }
 
 func decimalText(n int64) string { return units.HumanSizeWithPrecision(float64(n), 3) }

@@ -13,7 +13,7 @@ import (
 
 func newVolume(app *App) *cobra.Command {
 	group := management("volume", "Manage volumes")
-	group.AddCommand(newVolumeCreate(app), newTypedInspect(app, "volume"), newVolumeLs(app), newVolumeRm(app))
+	group.AddCommand(newVolumeCreate(app), newTypedInspect(app, "volume"), newVolumeLs(app), newVolumeRm(app), newPrune(app, volumePruner()))
 	return group
 }
 

@@ -97,7 +97,18 @@ func (f *Flags) firstEndpoint(mode container.NetworkMode, endpoint *network.Endp
 	if mode.IsUserDefined() {
 		endpoint.Links = f.Links
 	}
-	for key, value := range map[string]string{"ip": f.IP, "ip6": f.IP6} {
+	if err := addresses(endpoint, f.IP, f.IP6, f.LinkLocalIPs); err != nil {
+		return err
+	}
+	if f.MacAddress != "" {
+		return setMAC(endpoint, f.MacAddress)
+	}
+	return nil
+}
+
+// addresses compiles --ip, --ip6 and --link-local-ip.
+func addresses(endpoint *network.EndpointSettings, ip4, ip6 string, linkLocal []string) error {
+	for key, value := range map[string]string{"ip": ip4, "ip6": ip6} {
 		if value == "" {
 			continue
 		}
@@ -105,15 +116,12 @@ func (f *Flags) firstEndpoint(mode container.NetworkMode, endpoint *network.Endp
 			return err
 		}
 	}
-	for _, text := range f.LinkLocalIPs {
+	for _, text := range linkLocal {
 		ip, err := netip.ParseAddr(text)
 		if err != nil {
 			return FlagError{text, "link-local-ip", fmt.Errorf("IP address is not correctly formatted: %s", text)}
 		}
 		ipamOf(endpoint).LinkLocalIPs = append(ipamOf(endpoint).LinkLocalIPs, ip)
-	}
-	if f.MacAddress != "" {
-		return setMAC(endpoint, f.MacAddress)
 	}
 	return nil
 }
