@@ -77,6 +77,16 @@ func List(state string) ([]Bundle, error) {
 // Path is a file in the bundle.
 func (b Bundle) Path(name string) string { return filepath.Join(b.Dir, name) }
 
+// Quiet is how long ago something was last made or removed in the bundle; 0 when
+// nobody can tell.
+func (b Bundle) Quiet() time.Duration {
+	fi, err := os.Stat(b.Dir)
+	if err != nil {
+		return 0
+	}
+	return time.Since(fi.ModTime())
+}
+
 // Program is the shim's program, as it was when the bundle was made.
 func (b Bundle) Program() (string, error) {
 	raw, err := os.ReadFile(b.Path("shim-binary-path"))

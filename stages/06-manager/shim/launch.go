@@ -62,9 +62,13 @@ func (l *Launcher) Start(ctx context.Context, b Bundle, program string, options 
 }
 
 // Delete runs `shim delete`, which cleans up after a shim that is gone and says
-// how the container ended.
+// how the container ended. The answer is nil for a bundle that was never
+// finished: no shim was started in it.
 func (l *Launcher) Delete(ctx context.Context, b Bundle) (*task.DeleteResponse, error) {
 	program, err := b.Program()
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("shim of %s: %w", b.ID, err)
 	}

@@ -27,11 +27,16 @@ const (
 
 // Evidence is what asking a bundle's shim brought to light.
 type Evidence struct {
-	Address error  // of finding where it listens
-	Dial    error  // of connecting there
-	State   error  // of asking it for the container's state
-	Pid     uint32 // of the container's first process; of no weight: a stopped one may have none
+	Address error         // of finding where it listens
+	Quiet   time.Duration // since something was last written into the bundle
+	Dial    error         // of connecting to the address
+	State   error         // of asking it for the container's state
+	Pid     uint32        // of the container's first process; of no weight: a stopped one may have none
 }
+
+// birth is how long a shim may take from the making of its bundle to the writing
+// of its address.
+const birth = 10 * time.Second
 
 // Judge decides, and says because of what. It is the most dangerous decision in
 // this program: burying kills a container. So only proof of death counts, and our
@@ -39,8 +44,8 @@ type Evidence struct {
 func Judge(e Evidence) (v Verdict, because error) {
 	//ex:begin mgr.tasks
 	switch {
-	case errors.Is(e.Address, fs.ErrNotExist):
-		return Bury, e.Address // killed between making the bundle and starting the shim
+	case errors.Is(e.Address, fs.ErrNotExist) && e.Quiet >= birth:
+		return Bury, e.Address // no shim was ever started; a younger one may be starting now
 	case errors.Is(e.Dial, unix.ECONNREFUSED), errors.Is(e.Dial, unix.ENOENT):
 		return Bury, e.Dial // a socket without a listener: a live shim holds it open (connect(2))
 	case errors.Is(e.State, ttrpc.ErrClosed):
@@ -60,7 +65,8 @@ func Judge(e Evidence) (v Verdict, because error) {
 // Deadlines of adoption.
 const (
 	askTimeout = 3 * time.Second
-	askAgain   = 5 * time.Second
+	askAgain   = time.Second // doubled each time, up to askSeldom
+	askSeldom  = 16 * time.Second
 )
 
 // Load finds the tasks that an earlier manager left and adopts them, all at
@@ -85,7 +91,7 @@ func (ts *Tasks) Load(ctx context.Context) error {
 func (ts *Tasks) settle(ctx context.Context, t *Task) {
 	var err error
 	log := ts.Log.With("namespace", t.Bundle.Namespace, "id", t.Bundle.ID)
-	for {
+	for pause := askAgain; ; pause = min(2*pause, askSeldom) {
 		client, evidence := ts.ask(ctx, t)
 		verdict, because := Judge(evidence)
 		switch verdict {
@@ -109,7 +115,7 @@ func (ts *Tasks) settle(ctx context.Context, t *Task) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(askAgain):
+		case <-time.After(pause):
 		}
 	}
 }
@@ -120,7 +126,7 @@ func (ts *Tasks) ask(ctx context.Context, t *Task) (*shim.Client, Evidence) {
 	defer cancel()
 	p, err := shim.LoadParams(t.Bundle)
 	if err != nil {
-		return nil, Evidence{Address: err}
+		return nil, Evidence{Address: err, Quiet: t.Bundle.Quiet()}
 	}
 	client, err := shim.Dial(ctx, p)
 	if err != nil {

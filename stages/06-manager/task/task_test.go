@@ -52,7 +52,13 @@ func TestJudge(t *testing.T) {
 			"a unix socket refuses when no process has it open: that shim is dead. Its container is nobody's until somebody cleans up.",
 		},
 		{"the socket is gone", Evidence{Dial: dial(unix.ENOENT)}, Bury, "MGR-TASKS-2", "the shim removed its socket when it left."},
-		{"no address was ever written", Evidence{Address: fs.ErrNotExist}, Bury, "MGR-TASKS-2", "the old manager was killed between making the bundle and starting the shim."},
+		{"no address was ever written", Evidence{Address: fs.ErrNotExist, Quiet: time.Hour}, Bury, "MGR-TASKS-2", "the old manager was killed between making the bundle and starting the shim."},
+		{
+			"no address yet, in a young bundle",
+			Evidence{Address: fs.ErrNotExist, Quiet: time.Second},
+			Wait, "MGR-TASKS-3",
+			"the shim may be starting this very moment, under the hands of the manager that was killed. Take its bundle away, and it runs on with nobody who knows it.",
+		},
 		{"it died while we asked", Evidence{State: ttrpc.ErrClosed}, Bury, "MGR-TASKS-2", "the kernel closed its end of the connection."},
 		{
 			"it has no such container",
