@@ -87,6 +87,9 @@ func (o *options) readConfigFile(f *pflag.FlagSet) error {
 	if err != nil {
 		return fmt.Errorf("configuration file: %w", err)
 	}
+	if len(data) == 0 {
+		return nil
+	}
 	var keys map[string]json.RawMessage
 	if err := json.Unmarshal(data, &keys); err != nil {
 		return fmt.Errorf("configuration file %s: %w", o.ConfigFile, err)
