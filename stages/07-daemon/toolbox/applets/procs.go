@@ -150,6 +150,9 @@ func SignalOf(text string) (syscall.Signal, bool) {
 
 func kill(p *Proc) int {
 	args, sig := p.Args[1:], syscall.SIGTERM
+	if len(args) > 1 && args[0] == "-l" {
+		return p.all(args[1:], func(text string) error { return p.translate(text) })
+	}
 	if len(args) > 0 && args[0] == "-l" {
 		for n := 1; n < 32; n++ {
 			fmt.Fprintf(p.Out, "%2d) %s\n", n, strings.TrimPrefix(unix.SignalName(syscall.Signal(n)), "SIG"))
@@ -179,6 +182,25 @@ func kill(p *Proc) int {
 		}
 		return nil
 	})
+}
+
+// translate prints a signal's name for its number, and the number for the name; 128 and more is the status of a death by signal.
+func (p *Proc) translate(text string) error {
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		sig, ok := SignalOf(text)
+		if !ok {
+			return fmt.Errorf("bad signal name '%s'", text)
+		}
+		fmt.Fprintln(p.Out, int(sig))
+		return nil
+	}
+	name := unix.SignalName(syscall.Signal(n % 128))
+	if name == "" {
+		return fmt.Errorf("unknown signal %s", text)
+	}
+	fmt.Fprintln(p.Out, strings.TrimPrefix(name, "SIG"))
+	return nil
 }
 
 func id(p *Proc) int {

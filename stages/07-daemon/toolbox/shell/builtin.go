@@ -35,6 +35,14 @@ func isSpecial(name string) bool {
 	return slices.Contains([]string{"break", ":", "continue", ".", "eval", "exec", "exit", "export", "readonly", "return", "set", "shift", "trap", "unset"}, name)
 }
 
+// fatal ends a script after an error of a special builtin (POSIX 2.8.1); a person at a prompt may go on.
+func (s *Shell) fatal() int {
+	if !s.set.interactive {
+		s.flow = flow{kind: flowExit}
+	}
+	return 2
+}
+
 // numeric reads the optional number of break, return, exit and shift.
 func (s *Shell) numeric(argv []string, fallback int) (int, bool) {
 	if len(argv) < 2 {
@@ -90,7 +98,7 @@ func (s *Shell) source(argv []string) int {
 	text, err := os.ReadFile(name)
 	if err != nil {
 		s.complain("can't open '%s': %s", argv[1], reason(err))
-		return 2
+		return s.fatal()
 	}
 	s.status = 0
 	s.depth.calls++
@@ -151,7 +159,7 @@ func (s *Shell) export(argv []string) int {
 func (s *Shell) local(argv []string) int {
 	if len(s.scopes) == 0 {
 		s.complain("local: not in a function")
-		return 1
+		return s.fatal()
 	}
 	scope := s.scopes[len(s.scopes)-1]
 	for _, arg := range argv[1:] {

@@ -49,7 +49,7 @@ func (s *Shell) stmt(st *syntax.Stmt) {
 		s.status = map[bool]int{true: 1, false: 0}[s.status == 0]
 	}
 	s.runTraps()
-	if s.status != 0 && s.set.errexit && s.depth.conditions == 0 && s.flow.kind == flowNone && !isList(st.Cmd) {
+	if s.status != 0 && s.set.errexit && s.depth.conditions == 0 && s.flow.kind == flowNone && !st.Negated && !isList(st.Cmd) {
 		s.flow = flow{kind: flowExit}
 	}
 }

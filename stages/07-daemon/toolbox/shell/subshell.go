@@ -120,7 +120,10 @@ func (s *Shell) writeState(w *strings.Builder) error {
 			fmt.Fprintf(w, "trap '' %s\n", signal) // ignored stays ignored, caught is reset (POSIX 2.11)
 		}
 	}
-	if letters := strings.ReplaceAll(s.set.letters(), "i", ""); letters != "" {
+	set := s.set
+	set.interactive = false
+	set.errexit = set.errexit && s.depth.conditions == 0 // in a condition -e is ignored, in its subshells too (POSIX 2.14, set)
+	if letters := set.letters(); letters != "" {
 		fmt.Fprintf(w, "set -%s\n", letters)
 	}
 	return nil
