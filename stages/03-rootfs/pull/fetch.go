@@ -177,7 +177,12 @@ func (f *fetcher) root(ctx context.Context, r *registry, named reference.Named) 
 	if d, ok := named.(reference.Digested); ok {
 		want, which = d.Digest(), d.Digest().String()
 	}
-	p, mediaType, err := getManifest(ctx, r, which)
+	var p []byte
+	var mediaType string
+	err := patiently(ctx, func() (err error) {
+		p, mediaType, err = getManifest(ctx, r, which)
+		return err
+	})
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}

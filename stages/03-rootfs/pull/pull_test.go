@@ -415,6 +415,52 @@ func TestUnauthorized(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// A token is asked for where the registry says, with the credentials, and sent with every request after that.
+func TestBearerToken(t *testing.T) {
+	b := newBench(t)
+	b.image("v1", amd64, false, threeLayers...)
+	var asked atomic.Int64
+	b.tamper = func(w http.ResponseWriter, r *http.Request, _ http.Handler) bool {
+		switch {
+		case r.URL.Path == "/token":
+			asked.Add(1)
+			if _, pass, _ := r.BasicAuth(); pass != "secret" || r.URL.Query().Get("scope") != "repository:app:pull" {
+				http.Error(w, "{}", http.StatusUnauthorized)
+			} else {
+				fmt.Fprint(w, `{"token":"t0ken"}`)
+			}
+			return true
+		case r.Header.Get("Authorization") == "Bearer t0ken":
+			return false
+		}
+		w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="%s/token",service="test",scope="repository:app:pull"`, b.server.URL))
+		w.WriteHeader(http.StatusUnauthorized)
+		return true
+	}
+	_, err := b.fetch(":v1", pull.Options{})
+	require.ErrorIs(t, err, pull.ErrUnauthorized)
+	asked.Store(0)
+	_, err = b.fetch(":v1", pull.Options{Keychain: keychain{"me", "secret"}})
+	require.NoError(t, err)
+	require.Equal(t, int64(1), asked.Load())
+}
+
+// A registry that is busy for a moment is asked again.
+func TestBusyRegistry(t *testing.T) {
+	b := newBench(t)
+	b.image("v1", amd64, false, threeLayers...)
+	var n atomic.Int64
+	b.tamper = func(w http.ResponseWriter, r *http.Request, _ http.Handler) bool {
+		if r.URL.Path == "/v2/" || n.Add(1)%2 == 0 {
+			return false
+		}
+		http.Error(w, "{}", http.StatusTooManyRequests)
+		return true
+	}
+	_, err := b.fetch(":v1", pull.Options{})
+	require.NoError(t, err)
+}
+
 type keychain struct{ user, password string }
 
 func (k keychain) Resolve(authn.Resource) (authn.Authenticator, error) {

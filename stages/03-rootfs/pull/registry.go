@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"golang.org/x/sys/unix"
 )
 
 // registry is one repository of one registry, logged in where that was asked.
@@ -125,6 +126,25 @@ func classify(err error) error {
 		return fmt.Errorf("%w: %w", ErrNotFound, err)
 	}
 	return fmt.Errorf("%w: %w", ErrRegistry, err)
+}
+
+// patiently tries again what a busy registry refused or a broken connection ended; not where nobody listens, which a mirror or a
+// person must hear at once.
+func patiently(ctx context.Context, try func() error) error {
+	pause := firstPause
+	for range attempts - 1 {
+		err := try()
+		if err == nil || !isTransient(err) || errors.Is(err, unix.ECONNREFUSED) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+		pause *= 2
+	}
+	return try()
 }
 
 // isTransient tells whether the same request may succeed a moment later.
