@@ -113,9 +113,9 @@ func (s *Server) table() []route {
 
 		{"POST", "/build", notServed("docker build is not served by this engine yet")},
 		{"POST", "/commit", notServed("docker commit is not served by this engine yet")},
-		{"GET", "/containers/{id}/archive", notServed("docker cp is not served by this engine yet")},
-		{"PUT", "/containers/{id}/archive", notServed("docker cp is not served by this engine yet")},
-		{"HEAD", "/containers/{id}/archive", notServed("docker cp is not served by this engine yet")},
+		{"GET", "/containers/{id}/archive", s.archiveGet},
+		{"PUT", "/containers/{id}/archive", s.archivePut},
+		{"HEAD", "/containers/{id}/archive", s.archiveGet},
 		{"GET", "/containers/{id}/changes", notServed("docker diff is not served by this engine yet")},
 		{"GET", "/containers/{id}/export", notServed("docker export is not served by this engine yet")},
 		{"POST", "/images/{name...}/push", notServed("docker push is not served by this engine yet")},

@@ -69,7 +69,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Ostype", "linux")
 	h.Set("Server", "Docker/"+s.About.Version+" (linux)")
 	defer func() { // a bug in one request is that request's problem (security rule R9)
-		if p := recover(); p != nil && p != http.ErrAbortHandler {
+		p := recover()
+		if p == http.ErrAbortHandler {
+			panic(p) // a handler's way to break off an answer that has begun
+		}
+		if p != nil {
 			s.Log.Error("panic", "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
 			s.fail(w, fault.System("internal error: %v", p))
 		}
