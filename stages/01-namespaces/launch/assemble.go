@@ -36,9 +36,12 @@ type program struct {
 
 // The child's own slots, out of reach of plans.
 const (
-	slotTalk  Slot = 63 // the child's end of the talk socket
-	slotHeard Slot = 62 // result of the last recvfrom on it
-	lastSlot  Slot = 61
+	slotTalk   Slot = 63 // the child's end of the talk socket
+	slotHeard  Slot = 62 // result of the last recvfrom on it
+	slotParent Slot = 62 // before that, the parent's end
+
+	// LastSlot is the last one that plans may use.
+	LastSlot Slot = 61
 )
 
 // record is what the child sends: which step, and the errno that ended it (0:
@@ -51,15 +54,20 @@ const recordSize = int(unsafe.Sizeof(record{}))
 // turn wherever a parent step stands between them.
 func assemble(p *Plan, clone int, o Options, shared *sharedPage) (*program, error) {
 	a := &program{mems: map[*Mem]uintptr{}}
-	a.add(clone, Jump("")) // index 0 is no branch's target: the child reads 0 as "no branch"
+	// Index 0 is no branch's target: the child reads 0 as "no branch". Without this
+	// close the child would hold the parent's end of the talk socket open itself,
+	// and never hear that the parent has died.
+	a.add(clone, Call(unix.SYS_CLOSE, slotParent))
+	watched := o.Before != nil
 	for n := clone + 1; n < len(p.Steps); n++ {
 		s := &p.Steps[n]
 		if s.Clone != nil {
 			return nil, fmt.Errorf("step %d, %s: a plan makes one child", n+1, s.Name)
 		}
-		if s.Side == Parent || o.Before != nil {
+		if s.Side == Parent || watched {
 			a.turn(n)
 		}
+		watched = watched && !s.Returns // behind it nobody listens
 		if s.Side == Parent {
 			continue
 		}

@@ -2,7 +2,7 @@ package launch
 
 import "syscall"
 
-// Slot names one of the child's 63 registers. Slot 0 means none. A parent step
+// Slot names one of the child's registers, 1 to LastSlot. Slot 0 means none. A parent step
 // fills slots before the clone; an instruction's result can go into one.
 type Slot uint8
 

@@ -131,7 +131,7 @@ func (l *launch) born() error {
 	if l.talk, err = unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0); err != nil {
 		return fmt.Errorf("socketpair: %w", err)
 	}
-	l.run.slots[slotTalk] = uintptr(l.talk[1])
+	l.run.slots[slotTalk], l.run.slots[slotParent] = uintptr(l.talk[1]), uintptr(l.talk[0])
 	c := l.plan.Steps[l.clone].Clone
 	pidfd := new(int32)
 	args := &cloneArgs{flags: c.Flags | unix.CLONE_PIDFD, pidfd: uint64(uintptr(unsafe.Pointer(pidfd))), exitSignal: uint64(unix.SIGCHLD)}
