@@ -124,7 +124,7 @@ func addTree(t *tar.Writer, dir *os.File, base, name string) error {
 			return err
 		}
 		for _, e := range entries {
-			if err := addTree(t, sub, e.Name(), path.Join(name, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if err := addTree(t, sub, e.Name(), name+"/"+e.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
 		}

@@ -105,7 +105,7 @@ func TestWriteTarAndStat(t *testing.T) {
 	require.Equal(t, "passwd", st.Name)
 	require.EqualValues(t, 29, st.Size)
 	for ask, want := range map[string]string{
-		"/etc": "etc/ etc/group etc/passwd", "/etc/.": "./ group passwd", "/etc/passwd": "passwd",
+		"/etc": "etc/ etc/group etc/passwd", "/etc/.": "./ ./group ./passwd", "/etc/passwd": "passwd",
 	} {
 		var b bytes.Buffer
 		require.NoError(t, r.WriteTar(&b, ask))
