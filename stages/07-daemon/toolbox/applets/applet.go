@@ -31,7 +31,7 @@ func Table() map[string]Applet {
 		"false": falseApplet, "find": find, "free": free, "grep": grep, "head": head, "hostname": hostname,
 		"httpd": httpd, "id": id, "ip": ip, "kill": kill, "ln": ln, "ls": ls, "mkdir": mkdir, "mktemp": mktemp,
 		"mount": mount, "mv": mv, "nc": nc, "nproc": nproc, "nslookup": nslookup, "ping": ping, "printenv": printenv,
-		"printf": printf, "ps": ps, "pwd": pwd, "readlink": readlink, "realpath": realpath, "rm": rm, "rmdir": rmdir,
+		"printf": printf, "ps": ps, "pwd": pwd, "readlink": readlink, "realpath": realpath, "rm": rm, "rmdir": rmdir, "sed": sed,
 		"seq": seq, "sha256sum": sha256sum, "sleep": sleep, "sort": sortApplet, "stat": stat, "stty": stty,
 		"sync": syncApplet, "tail": tail, "tee": tee, "test": test, "timeout": timeout, "touch": touch, "tr": tr,
 		"true": trueApplet, "truncate": truncate, "tty": tty, "umount": umount, "uname": uname, "uniq": uniq,
