@@ -46,13 +46,31 @@ func OfMounts(mounts []*types.Mount, at string) (*Root, error) {
 		err  error
 	}
 	done := make(chan result)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread, in its own mount namespace, ends with the goroutine
+	go onDoomedThread(func() {
 		root, err := mountDetached(mounts[0], at)
 		done <- result{root, err}
-	}()
+	})
 	r := <-done
 	return r.root, r.err
+}
+
+// onDoomedThread runs f on a thread that ends with it, and with the thread its mount namespace. The first thread
+// of a process cannot end (Go parks it for ever), so it must not be the one: while it is held, the next goroutine
+// gets another.
+func onDoomedThread(f func()) {
+	runtime.LockOSThread()
+	if unix.Gettid() != unix.Getpid() {
+		f()
+		return // still locked: Go ends the thread
+	}
+	done := make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		defer close(done)
+		f()
+	}()
+	<-done
+	runtime.UnlockOSThread()
 }
 
 func mountDetached(m *types.Mount, at string) (*Root, error) {
