@@ -55,39 +55,34 @@ func (s *Store) openWriter(ref string, total int64, expected digest.Digest) (*Wr
 	if err != nil {
 		return nil, err
 	}
-	file, err := os.OpenFile(filepath.Join(dir, "data"), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		lock.Close()
-		return nil, err
-	}
-	w := &Writer{store: s, dir: dir, lock: lock, file: file, algorithm: digest.Canonical}
+	w := &Writer{store: s, dir: dir, lock: lock, algorithm: digest.Canonical}
 	if expected != "" {
 		w.algorithm = expected.Algorithm()
 	}
 	if err := w.resume(ref, total, expected); err != nil {
-		w.Close()
-		return nil, err
+		return nil, errors.Join(err, w.letGo())
 	}
 	return w, nil
 }
 
-// resume hashes what an earlier writer left. What was promised for another blob does not count.
+// resume hashes what an earlier writer left. What was promised for another blob does not count. The notes are written before data
+// is made: where there is data, they are whole.
 func (w *Writer) resume(ref string, total int64, expected digest.Digest) error {
 	old, err := readStatus(w.dir)
-	fresh := err != nil || old.Offset == 0
 	other := old.Expected != expected && old.Expected != "" && expected != ""
-	if fresh || other {
-		if err := w.file.Truncate(0); err != nil {
-			return err
-		}
+	flags := os.O_RDWR
+	if err != nil || old.Offset == 0 || other {
+		flags |= os.O_CREATE | os.O_TRUNC
 		if err := writeNotes(w.dir, ref, total, expected); err != nil {
 			return err
 		}
-		if old, err = readStatus(w.dir); err != nil {
-			return err
-		}
 	}
-	w.status = old
+	if w.file, err = os.OpenFile(filepath.Join(w.dir, "data"), flags, 0o600); err != nil {
+		return err
+	}
+	if w.status, err = readStatus(w.dir); err != nil {
+		return err
+	}
 	if total > 0 {
 		w.status.Total = total
 	}
@@ -230,10 +225,17 @@ func (w *Writer) publish(path string) error {
 
 // Close lets go of the ingest and keeps what was written, for a later Writer of the same ref.
 func (w *Writer) Close() error {
-	if w.file == nil {
+	if w.lock == nil {
 		return nil
 	}
-	err := errors.Join(w.file.Close(), w.lock.Close())
+	return w.letGo()
+}
+
+func (w *Writer) letGo() error {
+	err := w.lock.Close()
+	if w.file != nil {
+		err = errors.Join(err, w.file.Close())
+	}
 	w.file, w.lock = nil, nil
 	return err
 }
