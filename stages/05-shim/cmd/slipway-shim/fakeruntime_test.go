@@ -104,6 +104,9 @@ func (f fake) create() error {
 	if err := os.MkdirAll(f.dir(), 0o700); err != nil {
 		return err
 	}
+	if err := os.WriteFile(f.file("slow"), []byte(spec.Annotations["fake.slow-start"]), 0o600); err != nil {
+		return err
+	}
 	if err := unix.Mkfifo(f.file("gate"), 0o600); err != nil {
 		return err
 	}
@@ -150,7 +153,11 @@ func (f fake) start() error {
 	for range 1000 { // until init has come to the gate
 		gate, err := os.OpenFile(f.file("gate"), os.O_WRONLY|unix.O_NONBLOCK, 0)
 		if err == nil {
-			return gate.Close()
+			gate.Close()
+			slow, _ := os.ReadFile(f.file("slow"))
+			pause, _ := time.ParseDuration(string(slow))
+			time.Sleep(pause)
+			return nil
 		}
 		time.Sleep(2 * time.Millisecond)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -179,6 +180,70 @@ func TestChattyWithNobodyReading(t *testing.T) {
 		next++
 	}
 	require.Equal(t, lines+1, next, "when the exit is told, every byte written before is in the log")
+}
+
+func TestAnEndIsToldAfterTheStart(t *testing.T) {
+	h := newHost(t, "exit 3", map[string]string{"fake.slow-start": "200ms"}) // it ends before start returns
+	h.run(stdioURIs{})
+	require.Equal(t, 3, h.wait(""))
+	h.events.want("create", "start", "exit c1 3")
+}
+
+// slowly is output that a late reader holds up: more than its pipe (64 KiB) holds, and less than would
+// hold up the program itself, which has a pipe of the same size before it.
+const slowly = "head -c 110000 /dev/zero | tr '\\0' x; echo; echo last"
+
+// lateReader opens a tee and reads it after a while.
+func lateReader(t *testing.T, path string) {
+	t.Helper()
+	require.Eventually(t, func() bool { _, err := os.Stat(path); return err == nil }, 5*time.Second, time.Millisecond)
+	reader, err := os.Open(path)
+	require.NoError(t, err)
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		time.Sleep(400 * time.Millisecond)
+		io.Copy(io.Discard, reader)
+	})
+	t.Cleanup(func() { reading.Wait(); reader.Close() })
+}
+
+func TestTheLastOutputIsLoggedBeforeTheEndIsTold(t *testing.T) {
+	h := newHost(t, slowly, nil)
+	h.start()
+	log, tee := filepath.Join(h.dir, "log"), filepath.Join(h.dir, "tee")
+	require.NoError(t, h.create(stdioURIs{out: "json-file://" + log + "?fifo=" + tee}))
+	lateReader(t, tee)
+	_, err := h.shim.Start(t.Context(), &api.StartRequest{ID: h.id})
+	require.NoError(t, err)
+	require.Equal(t, 0, h.wait(""))
+	data, err := os.ReadFile(log)
+	require.NoError(t, err)
+	require.Contains(t, string(data), `"log":"last\n"`)
+}
+
+func TestAnExecWhoseOutputIsHeldUpStillEndsFirst(t *testing.T) {
+	h := newHost(t, "exec sleep 60", nil)
+	h.run(stdioURIs{})
+	tee := filepath.Join(h.dir, "tee")
+	require.NoError(t, unix.Mkfifo(tee, 0o600))
+	lateReader := make(chan struct{})
+	go func() {
+		defer close(lateReader)
+		reader, err := os.Open(tee)
+		if err == nil {
+			time.Sleep(500 * time.Millisecond)
+			io.Copy(io.Discard, reader)
+			reader.Close()
+		}
+	}()
+	require.NoError(t, h.exec("e1", stdioURIs{out: tee}, "/bin/sh", "-c", slowly+"; exec sleep 60"))
+	time.Sleep(100 * time.Millisecond)
+	require.NoError(t, h.kill(unix.SIGKILL))
+	require.Equal(t, 137, h.wait(""))
+	h.events.want("create", "start", "exec-added", "exec-started", "exit e1 137", "exit c1 137")
+	_, err := h.delete("")
+	require.NoError(t, err)
+	<-lateReader
 }
 
 func TestAReaderComesDiesAndComesBack(t *testing.T) {
