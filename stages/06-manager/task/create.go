@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	task "github.com/containerd/containerd/api/runtime/task/v2"
 	"github.com/containerd/containerd/api/types"
@@ -46,11 +47,11 @@ func (ts *Tasks) Create(ctx context.Context, r Request) (_ *Task, err error) {
 		return nil, fmt.Errorf("task %s: %w", r.ID, err)
 	}
 	undo = append(undo, func(context.Context) error { return t.log.Close() })
+	undo = append(undo, func(ctx context.Context) error { return ts.dismiss(ctx, t) }) // a start that failed may have left a server
 	p, err := ts.Launch.Start(ctx, b, r.Program, r.Options)
 	if err != nil {
 		return nil, fmt.Errorf("task %s: %w", r.ID, err)
 	}
-	undo = append(undo, func(ctx context.Context) error { return ts.dismiss(ctx, t, p) })
 	client, err := shim.Dial(ctx, p)
 	if err != nil {
 		return nil, fmt.Errorf("task %s: %w", r.ID, err)
@@ -66,21 +67,28 @@ func (ts *Tasks) Create(ctx context.Context, r Request) (_ *Task, err error) {
 	return t, nil
 }
 
-// dismiss ends the shim of a task that never came to be.
-func (ts *Tasks) dismiss(ctx context.Context, t *Task, p shim.Params) error {
+// dismiss ends the shim of a task that never came to be, if there is one.
+func (ts *Tasks) dismiss(ctx context.Context, t *Task) error {
+	p, err := shim.LoadParams(t.Bundle)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it never listened
+	}
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	client, err := shim.Dial(ctx, p)
-	if err == nil {
-		_, _ = client.Shutdown(ctx, &task.ShutdownRequest{ID: t.Bundle.ID, Now: true}) // it ends the connection: no answer is an answer
-		select {
-		case <-client.Gone():
-		case <-ctx.Done():
-			err = fmt.Errorf("shim of %s does not shut down: %w", t.Bundle.ID, ctx.Err())
-		}
-		client.Close()
-	} else {
-		err = nil // it has left already
+	if err != nil { // it has left already
+		_, err = ts.Launch.Delete(ctx, t.Bundle)
+		return err
+	}
+	defer client.Close()
+	_, _ = client.Shutdown(ctx, &task.ShutdownRequest{ID: t.Bundle.ID, Now: true}) // it ends the connection: no answer is an answer
+	select {
+	case <-client.Gone():
+	case <-ctx.Done():
+		err = fmt.Errorf("shim of %s does not shut down: %w", t.Bundle.ID, ctx.Err())
 	}
 	_, derr := ts.Launch.Delete(ctx, t.Bundle)
 	return errors.Join(err, derr)

@@ -102,10 +102,11 @@ func TestJudge(t *testing.T) {
 type fakeShim struct {
 	api.TTRPCTaskService // nil: methods that no test calls
 
-	status uint32
-	ended  chan struct{} // closed when the container ends
-	silent chan struct{} // not nil: do not answer before it is closed
-	conns  *mortal
+	status  uint32
+	ended   chan struct{} // closed when the container ends
+	refuses error         // of Create
+	silent  chan struct{} // not nil: do not answer before it is closed
+	conns   *mortal
 }
 
 // mortal is a listener whose connections can all be ended at once, as the kernel
@@ -147,6 +148,9 @@ func (f *fakeShim) State(ctx context.Context, r *api.StateRequest) (*api.StateRe
 }
 
 func (f *fakeShim) Create(context.Context, *api.CreateTaskRequest) (*api.CreateTaskResponse, error) {
+	if f.refuses != nil {
+		return nil, f.refuses
+	}
 	return &api.CreateTaskResponse{Pid: 42}, nil
 }
 
@@ -164,6 +168,7 @@ func (f *fakeShim) Delete(context.Context, *api.DeleteRequest) (*api.DeleteRespo
 }
 
 func (f *fakeShim) Shutdown(context.Context, *api.ShutdownRequest) (*emptypb.Empty, error) {
+	go f.conns.die()
 	return &emptypb.Empty{}, nil
 }
 
@@ -187,7 +192,8 @@ type fakeLauncher struct {
 	mu      sync.Mutex
 	shims   map[string]*fakeShim
 	deleted []string
-	failure error
+	failure error // of start
+	refuses error // of the shim's Create
 }
 
 func (l *fakeLauncher) Start(_ context.Context, b shim.Bundle, _ string, _ *anypb.Any) (shim.Params, error) {
@@ -197,7 +203,7 @@ func (l *fakeLauncher) Start(_ context.Context, b shim.Bundle, _ string, _ *anyp
 	p := shim.Params{Version: 2, Address: b.Path("s.sock"), Protocol: "ttrpc"}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.shims[b.ID] = serveShim(l.t, p.Address, &fakeShim{})
+	l.shims[b.ID] = serveShim(l.t, p.Address, &fakeShim{refuses: l.refuses})
 	return p, os.WriteFile(b.Path("address"), []byte(p.Address), 0o600)
 }
 
@@ -274,7 +280,17 @@ func TestCreateFails(t *testing.T) {
 	found, err := shim.List(ts.State)
 	require.NoError(t, err)
 	require.Empty(t, found)
-	l.failure = nil
+	require.Empty(t, l.deleted, "no shim, nothing to clean up after")
+
+	l.failure, l.refuses = nil, status.Error(codes.NotFound, "exec: no such file")
+	_, err = ts.Create(t.Context(), Request{Namespace: "ns", ID: "web"})
+	require.Equal(t, codes.NotFound, status.Code(fault.ToGRPC(err)), "the shim's own answer: %v", err)
+	require.Equal(t, []string{"web"}, l.deleted)
+	found, err = shim.List(ts.State)
+	require.NoError(t, err)
+	require.Empty(t, found)
+
+	l.refuses = nil
 	_, err = ts.Create(t.Context(), Request{Namespace: "ns", ID: "web"})
 	require.NoError(t, err)
 }
