@@ -179,3 +179,16 @@ func TestEvents(t *testing.T) {
 	out, _, _ = d.run("", "events")
 	require.Regexp(t, `^2023-11-1.T..:..:..\.000000001\S+ container start c \(image=x, name=web\)\n$`, out)
 }
+
+// TestStatsFollows reads a stream until the container is gone.
+func TestStatsFollows(t *testing.T) {
+	sample := `{"id":"c0ffee","name":"/web","memory_stats":{"usage":1048576,"limit":2097152},"pids_stats":{"current":1}}`
+	d := newDaemon(t, map[string]http.HandlerFunc{"GET /containers/web/stats": answer(sample + sample)})
+	out, errs, code := d.run("", "stats", "--format", "{{.Name}} {{.MemPerc}}", "web")
+	require.Empty(t, errs)
+	require.Zero(t, code)
+	require.Equal(t, "\x1b[Hweb 50.00%\x1b[K\n\x1b[J", out)
+	_, errs, code = d.run("", "stats", "nosuch")
+	require.Equal(t, 1, code)
+	require.Contains(t, errs, "Error response from daemon")
+}

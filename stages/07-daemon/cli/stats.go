@@ -132,21 +132,21 @@ func readStats(ctx context.Context, api *client.Client, name string, stream bool
 // watchStats draws the board twice a second; without names it follows containers that come and go.
 func (a *App) watchStats(ctx context.Context, api *client.Client, o statsOptions, names []string, board *statsBoard) error {
 	ctx, cancel := context.WithCancel(ctx)
+	var readers sync.WaitGroup
+	defer readers.Wait()
 	defer cancel()
-	failed := make(chan error, 1)
+	ended := make(chan error)
 	follow := func(name string) {
-		go func() {
+		readers.Go(func() {
 			err := readStats(ctx, api, name, true, func(s container.StatsResponse) { board.put(name, s) })
-			if !o.all {
+			if !o.all && len(names) == 0 {
 				board.drop(name)
 			}
-			if err != nil && len(names) > 0 {
-				select {
-				case failed <- err:
-				default:
-				}
+			select {
+			case ended <- err:
+			case <-ctx.Done():
 			}
-		}()
+		})
 	}
 	present, err := containersOrAll(ctx, api, o.all, names)
 	if err != nil {
@@ -155,6 +155,7 @@ func (a *App) watchStats(ctx context.Context, api *client.Client, o statsOptions
 	for _, name := range present {
 		follow(name)
 	}
+	open := len(present)
 	events := client.EventsResult{}
 	if len(names) == 0 {
 		events = api.Events(ctx, client.EventsListOptions{Filters: client.Filters{}.Add("type", "container").Add("event", "start", "destroy")})
@@ -164,29 +165,39 @@ func (a *App) watchStats(ctx context.Context, api *client.Client, o statsOptions
 	for {
 		select {
 		case <-ticks.C:
-			var screen strings.Builder
-			screen.WriteString("\x1b[H") // to the top; each line clears its own rest
-			if err := board.write(&clearEnds{&screen}, o); err != nil {
-				return err
-			}
-			screen.WriteString("\x1b[J")
-			if _, err := io.WriteString(a.Out, screen.String()); err != nil {
+			if err := board.draw(a.Out, o); err != nil {
 				return err
 			}
 		case event := <-events.Messages:
 			if event.Action == "start" {
 				follow(event.Actor.ID)
+				open++
 			} else {
 				board.drop(event.Actor.ID)
 			}
 		case err := <-events.Err:
 			return err
-		case err := <-failed:
-			return err
+		case err := <-ended:
+			open--
+			if len(names) > 0 && (err != nil || open == 0) {
+				return errors.Join(err, board.draw(a.Out, o))
+			}
 		case <-ctx.Done():
 			return nil
 		}
 	}
+}
+
+// draw writes the board over the one before: from the top, each line clears its own rest.
+func (b *statsBoard) draw(out io.Writer, o statsOptions) error {
+	var screen strings.Builder
+	screen.WriteString("\x1b[H")
+	if err := b.write(&clearEnds{&screen}, o); err != nil {
+		return err
+	}
+	screen.WriteString("\x1b[J")
+	_, err := io.WriteString(out, screen.String())
+	return err
 }
 
 // clearEnds clears what a longer line may have left behind.
