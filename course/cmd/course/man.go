@@ -34,9 +34,10 @@ func runMan(ctx context.Context, out io.Writer, bin, dir string) error {
 		if strings.HasPrefix(p.Name(), "slipway-") {
 			section = 8
 		}
+		// The exit status of --help is the program's own matter (tini's is 1).
 		help, err := exec.CommandContext(ctx, filepath.Join(bin, p.Name()), "--help").CombinedOutput()
-		if err != nil {
-			return fmt.Errorf("%s --help: %w", p.Name(), err)
+		if len(help) == 0 {
+			return fmt.Errorf("%s --help prints nothing: %w", p.Name(), err)
 		}
 		path := filepath.Join(dir, fmt.Sprintf("man%d", section), fmt.Sprintf("%s.%d", p.Name(), section))
 		if err := os.WriteFile(path, []byte(page(p.Name(), section, string(help))), 0o644); err != nil {
