@@ -104,22 +104,43 @@ func (e *Engine) start(ctx context.Context, c *Container) (err error) {
 	return nil
 }
 
-// discardTask removes a task that never ran.
+// discardTask removes a task, whatever its state, and what is stored for it; none is fine. A shim that is leaving at
+// this very moment breaks the call: then the question is asked again.
 func (e *Engine) discardTask(ctx context.Context, id string) error {
+	var err error
+	for range 20 {
+		if err = e.tryDiscard(ctx, id); err == nil {
+			return e.Tasks.DeleteContainer(ctx, id)
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return err
+}
+
+func (e *Engine) tryDiscard(ctx context.Context, id string) error {
 	_, err := e.Tasks.DeleteTask(ctx, id)
 	if err == nil || isNotFound(err) {
-		return e.Tasks.DeleteContainer(ctx, id)
+		return nil
 	}
-	if err := e.Tasks.Kill(ctx, id, "", 9, true); err != nil && !isNotFound(err) {
-		return err
+	if err := e.Tasks.Kill(ctx, id, "", 9, true); err != nil {
+		return unlessNotFound(err)
 	}
-	if _, err := e.Tasks.Wait(ctx, id, ""); err != nil && !isNotFound(err) {
-		return err
+	if _, err := e.Tasks.Wait(ctx, id, ""); err != nil {
+		return unlessNotFound(err)
 	}
-	if _, err = e.Tasks.DeleteTask(ctx, id); err != nil && !isNotFound(err) {
-		return err
+	_, err = e.Tasks.DeleteTask(ctx, id)
+	return unlessNotFound(err)
+}
+
+func unlessNotFound(err error) error {
+	if isNotFound(err) {
+		return nil
 	}
-	return e.Tasks.DeleteContainer(ctx, id)
+	return err
 }
 
 // launch makes the files and compiles config.json.

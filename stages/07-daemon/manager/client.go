@@ -110,8 +110,38 @@ func inNamespace(ctx context.Context) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, "containerd-namespace", Namespace)
 }
 
+// once are the methods that must not be repeated blindly: a second one would fail on what the first has made.
+func once(method string) bool {
+	switch method {
+	case "/containerd.services.tasks.v1.Tasks/Create", "/containerd.services.tasks.v1.Tasks/Start",
+		"/containerd.services.tasks.v1.Tasks/Exec", "/containerd.services.snapshots.v1.Snapshots/Prepare",
+		"/containerd.services.snapshots.v1.Snapshots/Commit", "/containerd.services.containers.v1.Containers/Create",
+		"/containerd.services.images.v1.Images/Create", "/containerd.services.leases.v1.Leases/Create",
+		"/containerd.services.transfer.v1.Transfer/Transfer":
+		return true
+	}
+	return false
+}
+
+const (
+	retries    = 100
+	retryPause = 50 * time.Millisecond
+)
+
+// unary repeats a call that broke because the other side died in the middle of it: WaitForReady holds each try
+// until there is a connection again.
 func unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, call grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	return errgrpc.ToNative(call(inNamespace(ctx), method, req, reply, cc, opts...))
+	for try := 0; ; try++ {
+		err := errgrpc.ToNative(call(inNamespace(ctx), method, req, reply, cc, opts...))
+		if !errdefs.IsUnavailable(err) || once(method) || try == retries || ctx.Err() != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(retryPause):
+		}
+	}
 }
 
 func stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
