@@ -83,9 +83,14 @@ func closeAfter(c io.Closer) { _ = c.Close() }
 // wording turns the client library's words for a missing daemon into ours.
 func (a *App) wording(err error) string {
 	if client.IsErrConnectionFailed(err) && errors.Is(err, os.ErrNotExist) {
-		return fmt.Sprintf("Cannot connect to the Slipway daemon at %s. Is the slipway daemon running?", a.daemonHost())
+		return a.absent()
 	}
 	return a.named(err.Error())
+}
+
+// absent says that nobody listens.
+func (a *App) absent() string {
+	return fmt.Sprintf("Cannot connect to the Slipway daemon at %s. Is the slipway daemon running?", a.daemonHost())
 }
 
 // named puts our name where the library says that no daemon answered.

@@ -84,7 +84,7 @@ func (a *App) execAttached(ctx context.Context, api *client.Client, id string, r
 	defer s.close()
 	if request.TTY {
 		defer a.followSize(ctx, func(size client.ContainerResizeOptions) error {
-			_, err := api.ExecResize(ctx, id, client.ExecResizeOptions{Height: size.Height, Width: size.Width})
+			_, err := api.ExecResize(ctx, id, client.ExecResizeOptions(size))
 			return err
 		})()
 	}

@@ -76,7 +76,7 @@ func (a *App) fetchJobs(ctx context.Context) ([]job, error) {
 	}
 	answer, err := web.Do(request)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("Cannot connect to the Slipway daemon at %s. Is the slipway daemon running?", a.daemonHost())
+		return nil, StatusError{Code: 1, Text: a.absent()}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("ask %s for its jobs: %w", a.daemonHost(), err)
