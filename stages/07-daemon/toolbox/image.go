@@ -114,7 +114,7 @@ func platformOf(program []byte) (ocispec.Platform, error) {
 	}
 	for _, segment := range file.Progs {
 		if segment.Type == elf.PT_INTERP {
-			return ocispec.Platform{}, fmt.Errorf("compose %s: the program is not static: %w", Name, errors.ErrUnsupported)
+			return ocispec.Platform{}, fmt.Errorf("compose %s: the program is not static (build it with CGO_ENABLED=0): %w", Name, errors.ErrUnsupported)
 		}
 	}
 	architectures := map[elf.Machine]string{
