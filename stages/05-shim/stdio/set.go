@@ -1,15 +1,11 @@
 package stdio
 
 import (
-	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"slices"
 	"sync"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/slipway-engine/slipway/stages/05-shim/reap"
 )
@@ -52,7 +48,6 @@ type Set struct {
 	input   *inFIFO     // nil: no stdin
 	toChild *os.File    // where input goes: a pipe, or the terminal
 	console *consoleSocket
-	program *program // a logging binary
 	pumps   []*pump
 	out     sink // the terminal's, until it has arrived
 	wg      sync.WaitGroup
@@ -83,124 +78,6 @@ func (s *Streams) Open(r Request) (set *Set, err error) {
 
 func (set *Set) onClose(f func()) { set.undo = append(set.undo, f) }
 
-func (set *Set) openInput(r Request) (err error) {
-	target, err := Parse(r.Stdin)
-	if err != nil {
-		return fmt.Errorf("stdin: %w", err)
-	}
-	switch target.Kind {
-	case Null, None:
-		return set.null(0, r)
-	case FIFO:
-	default:
-		return fmt.Errorf("stdin: %s:// is for output", target.Kind)
-	}
-	if set.input, err = openInFIFO(target.Path); err != nil {
-		return fmt.Errorf("stdin: %w", err)
-	}
-	if r.Terminal {
-		return nil
-	}
-	read, write, err := pipe()
-	if err != nil {
-		return err
-	}
-	set.giveChild(0, read, r)
-	set.toChild, err = polled(write, "stdin")
-	return err
-}
-
-// null gives the container /dev/null for one of its descriptors.
-func (set *Set) null(i int, r Request) error {
-	if r.Terminal {
-		return nil
-	}
-	fd, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return fmt.Errorf("open %s: %w", os.DevNull, err)
-	}
-	set.child[i] = os.NewFile(uintptr(fd), os.DevNull)
-	return nil
-}
-
-func (set *Set) giveChild(i, fd int, r Request) {
-	if r.UID != 0 || r.GID != 0 {
-		// Only then: inside a user namespace nobody may open an inode of unmapped root again.
-		if err := unix.Fchown(fd, r.UID, r.GID); err != nil {
-			set.streams.Log.Warn("give the container its pipe", "uid", r.UID, "err", err)
-		}
-	}
-	set.child[i] = os.NewFile(uintptr(fd), "container's end")
-}
-
-func (set *Set) openTerminal(r Request) (err error) {
-	target, err := Parse(r.Stdout)
-	if err != nil {
-		return fmt.Errorf("stdout: %w", err)
-	}
-	opener := newOpener(set, r)
-	if set.out, err = opener.open(target, "stdout"); err != nil {
-		return fmt.Errorf("stdout: %w", err)
-	}
-	set.console, err = newConsoleSocket(set.streams.Dir)
-	if err == nil {
-		set.onClose(func() { set.console.Close() })
-	}
-	return err
-}
-
-func (set *Set) openOutputs(r Request) error {
-	opener := newOpener(set, r)
-	for i, output := range []struct{ name, uri string }{{"stdout", r.Stdout}, {"stderr", r.Stderr}} {
-		target, err := Parse(output.uri)
-		if err == nil {
-			err = set.openOutput(opener, i+1, target, output.name)
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", output.name, err)
-		}
-	}
-	return nil
-}
-
-func (set *Set) openOutput(o *opener, i int, target Target, name string) error {
-	switch {
-	case target.Kind == Null, target.Kind == None && target.Tee == "":
-		return set.null(i, o.request)
-	case target.Kind == Binary:
-		return o.program(i, target)
-	}
-	to, err := o.open(target, name)
-	if err != nil {
-		return err
-	}
-	read, write, err := pipe()
-	if err != nil {
-		to.Close()
-		return err
-	}
-	set.giveChild(i, write, o.request)
-	return set.pumpFrom(read, name, to)
-}
-
-func (set *Set) pumpFrom(fd int, name string, to sink) error {
-	src, err := polled(fd, name)
-	if err != nil {
-		to.Close()
-		return err
-	}
-	return set.addPump(src, to)
-}
-
-func (set *Set) addPump(src *os.File, to sink) error {
-	p, err := newPump(src, to, set.streams.bufs, set.streams.Log)
-	if err != nil {
-		return errors.Join(err, src.Close(), to.Close())
-	}
-	set.pumps = append(set.pumps, p)
-	return nil
-}
-
 // Child is what the runtime gets as its descriptors 0, 1 and 2; nil entries mean /dev/null.
 func (set *Set) Child() (stdin, stdout, stderr *os.File) {
 	return set.child[0], set.child[1], set.child[2]
@@ -213,9 +90,6 @@ func (set *Set) ConsolePath() string {
 	}
 	return set.console.path()
 }
-
-// consoleWait bounds the wait for the terminal after the runtime has reported success.
-const consoleWait = 10 * time.Second
 
 // Begin is called when the runtime has left: the container has its ends, ours start to move bytes.
 func (set *Set) Begin() error {
@@ -234,20 +108,6 @@ func (set *Set) Begin() error {
 	return nil
 }
 
-func (set *Set) beginTerminal() error {
-	tty, err := set.console.receive(consoleWait)
-	if err != nil {
-		return err
-	}
-	set.mu.Lock()
-	set.tty = tty
-	set.mu.Unlock()
-	set.toChild = tty
-	out := set.out
-	set.out = nil
-	return set.addPump(tty, out)
-}
-
 func (set *Set) closeChild() {
 	for i, f := range set.child {
 		if f != nil {
@@ -255,46 +115,6 @@ func (set *Set) closeChild() {
 			set.child[i] = nil
 		}
 	}
-}
-
-// feed copies stdin until CloseStdin and the last writer's close, or until the container is gone.
-// A terminal stays open then; a pipe ends.
-func (set *Set) feed() {
-	buf := make([]byte, 4<<10)
-	for {
-		n, err := set.input.read.Read(buf)
-		if n > 0 {
-			if _, werr := set.toChild.Write(buf[:n]); werr != nil {
-				break
-			}
-		}
-		if err != nil {
-			break
-		}
-	}
-	if set.console == nil {
-		set.toChild.Close()
-	}
-}
-
-// CloseStdin lets stdin end when the last client has closed it; what is in the pipe still arrives.
-func (set *Set) CloseStdin() {
-	if set.input != nil {
-		set.input.keep.Close()
-	}
-}
-
-// Resize sets the terminal's size; without a terminal it does nothing, as in containerd.
-func (set *Set) Resize(width, height uint32) error {
-	set.mu.Lock()
-	defer set.mu.Unlock()
-	if set.tty == nil {
-		return nil
-	}
-	if err := resize(set.tty, width, height); err != nil {
-		return fmt.Errorf("resize terminal to %dx%d: %w", width, height, err)
-	}
-	return nil
 }
 
 // Drain waits until what the ended process has written is delivered, at most for within. False
