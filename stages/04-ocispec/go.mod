@@ -4,6 +4,7 @@ go 1.26.8
 
 require (
 	github.com/opencontainers/runtime-spec v1.3.0
+	github.com/rogpeppe/go-internal v1.16.0
 	github.com/slipway-engine/slipway/stages/01-namespaces v0.0.0
 	github.com/slipway-engine/slipway/stages/02-cgroups v0.0.0
 	github.com/slipway-engine/slipway/stages/03-rootfs v0.0.0
@@ -18,6 +19,7 @@ require (
 	github.com/cilium/ebpf v0.22.0 // indirect
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	golang.org/x/tools v0.40.1-0.20260108161641-ca281cf95054 // indirect
 )
 
 replace (

@@ -16,8 +16,10 @@ import (
 
 func main() {
 	g := new(global)
-	root := newRoot(g)
-	err := root.ExecuteContext(context.Background())
+	err := protect(os.Args[1:])
+	if err == nil {
+		err = newRoot(g).ExecuteContext(context.Background())
+	}
 	os.Exit(g.finish(err))
 }
 

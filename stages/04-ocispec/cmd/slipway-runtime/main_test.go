@@ -1,0 +1,66 @@
+package main
+
+import (
+	"debug/elf"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"slipway-runtime": main})
+}
+
+// TestScripts runs testdata/*.txtar: the command line as its callers use it. $WORK/b is a bundle with a static shell.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("ROOT", filepath.Join(e.WorkDir, "root"))
+			e.Setenv("ID", "cli-"+filepath.Base(e.WorkDir))
+			return bundle(filepath.Join(e.WorkDir, "b"))
+		},
+		Condition: func(cond string) (bool, error) {
+			_, err := os.Stat("/bin/busybox")
+			return os.Geteuid() == 0 && err == nil && (cond == "root" || cond == "static" && static()), nil
+		},
+	})
+}
+
+// static tells whether this test program can be executed where there is no dynamic loader (CGO_ENABLED=0).
+func static() bool {
+	f, err := elf.Open("/proc/self/exe")
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return f.Section(".interp") == nil
+}
+
+func bundle(dir string) error {
+	text, err := os.ReadFile("/bin/busybox")
+	if err != nil {
+		return nil // the scripts say what they need
+	}
+	for _, d := range []string{"bin", "proc", "dev", "sys"} {
+		if err := os.MkdirAll(filepath.Join(dir, "rootfs", d), 0o755); err != nil {
+			return err
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "rootfs/bin/sh"), text, 0o755); err != nil {
+		return err
+	}
+	if err := runSpec(dir, false); err != nil {
+		return err
+	}
+	name := filepath.Join(dir, "config.json")
+	config, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	edited := strings.NewReplacer(`"terminal": true`, `"terminal": false`, "\t\t\t\"sh\"\n", "\t\t\t\"sh\", \"-c\", \"exit 7\"\n").Replace(string(config))
+	return os.WriteFile(name, []byte(edited), 0o644)
+}
