@@ -60,7 +60,7 @@ func (e *engine) start() error {
 	if err := e.daemon.Start(); err != nil {
 		return err
 	}
-	err := eventually(20*time.Second, func() error {
+	err := eventually(90*time.Second, func() error { // an emulated machine is slow
 		return e.docker(context.Background(), "version").Run()
 	})
 	if err != nil {

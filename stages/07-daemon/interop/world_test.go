@@ -130,7 +130,7 @@ func docker(t *testing.T, args ...string) result { return dockerIn(t, nil, args.
 
 func dockerIn(t *testing.T, stdin io.Reader, args ...string) result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	cmd := theWorld.engine.docker(ctx, args...)
 	var out, errs bytes.Buffer
