@@ -31,7 +31,7 @@ type Images interface {
 	Size(ctx context.Context, img images.Image) int64
 	LayerSizes(ctx context.Context, img images.Image) []int64
 	Tag(ctx context.Context, img images.Image, name reference.Named) error
-	Untag(ctx context.Context, name string, sync bool) error
+	Untag(ctx context.Context, name string, gone bool) error
 	Pull(ctx context.Context, req images.PullRequest, report func(jsonstream.Message)) error
 }
 

@@ -115,32 +115,36 @@ func (e *Engine) GetExec(id string) (*Exec, error) {
 	return x, nil
 }
 
-// StartExec starts it. The session's Run returns at the end of the process; detached there is no session.
+// StartExec starts it; detached it has started when StartExec returns. Otherwise the session's Run starts it, and
+// returns at the end of the process. A program that is not there is told in the stream and by the exit code, because
+// by then the connection is no longer HTTP (as Docker does it).
 func (e *Engine) StartExec(ctx context.Context, id string, detach bool, size *[2]uint) (s Session, err error) {
 	x, err := e.GetExec(id)
 	if err != nil {
 		return s, err
 	}
-	defer e.Jobs.Begin("exec", x.Container.ID)(&err)
+	if v := x.Container.View(); !v.Running() {
+		return s, fault.Conflict("container %s is not running", v.ID)
+	}
 	if err := x.begin(size); err != nil {
 		return s, err
 	}
-	ctx = context.WithoutCancel(ctx)
-	process, client, err := e.runExec(ctx, x, detach)
-	if err != nil {
-		x.end(exitCodeOf(err))
-		return s, startFault(err)
-	}
 	s.Tty = x.Request.Tty
 	if detach {
-		return s, nil
+		_, _, err := e.runExec(context.WithoutCancel(ctx), x, true)
+		return s, err
 	}
 	s.Run = func(ctx context.Context, in io.Reader, out io.Writer) error {
+		framer := logs.Framer{W: out, Raw: x.Request.Tty}
+		process, client, err := e.runExec(context.WithoutCancel(ctx), x, false)
+		if err != nil {
+			return framer.Write(logs.Stdout, []byte(err.Error()+"\r\n"))
+		}
 		p := pump{process: process, client: client, tty: x.Request.Tty, keys: x.keys, endInput: !x.Request.Tty}
 		if !x.Request.AttachStdin {
 			in = nil
 		}
-		err := p.run(ctx, in, logs.Framer{W: out, Raw: x.Request.Tty})
+		err = p.run(ctx, in, framer)
 		if errors.Is(err, attach.ErrDetached) {
 			e.publish(x.Container, apievents.ActionExecDetach, map[string]string{"execID": x.ID})
 			return nil
@@ -148,6 +152,20 @@ func (e *Engine) StartExec(ctx context.Context, id string, detach bool, size *[2
 		return err
 	}
 	return s, nil
+}
+
+// runExec starts the process as a job; a failure ends the exec with the shell's code for it, 126 where there is none.
+func (e *Engine) runExec(ctx context.Context, x *Exec, detach bool) (p *attach.Process, c *attach.Client, err error) {
+	defer e.Jobs.Begin("exec", x.Container.ID)(&err)
+	if p, c, err = e.launchExec(ctx, x, detach); err != nil {
+		code := exitCodeOf(err)
+		if code == 128 {
+			code = 126
+		}
+		x.end(code)
+		return nil, nil, startFault(err)
+	}
+	return p, c, nil
 }
 
 func (x *Exec) begin(size *[2]uint) error {
@@ -169,7 +187,7 @@ func (x *Exec) end(code int) {
 	x.state, x.code, x.pid = execEnded, &code, 0
 }
 
-func (e *Engine) runExec(ctx context.Context, x *Exec, detach bool) (*attach.Process, *attach.Client, error) {
+func (e *Engine) launchExec(ctx context.Context, x *Exec, detach bool) (*attach.Process, *attach.Client, error) {
 	c := x.Container
 	spec, err := e.execProcess(c, x.Request)
 	if err != nil {
@@ -255,7 +273,7 @@ func (e *Engine) execProcess(c *Container, req container.ExecCreateRequest) (*sp
 	}
 	u, err := root.User(who, groups)
 	if err != nil {
-		return nil, fault.Invalid("unable to find user %s: %w", who, err)
+		return nil, fault.Invalid("%w", err)
 	}
 	return execSpec(v.Record, req, u, e.Host)
 }

@@ -164,7 +164,7 @@ func (e *Engine) launch(ctx context.Context, c *Container, streams *attach.Proce
 	err = e.withRoot(ctx, c.ID, func(r *rootview.Root) error {
 		u, err := r.User(rec.Config.User, rec.HostConfig.GroupAdd)
 		if err != nil {
-			return fault.Invalid("unable to find user %s: %w", rec.Config.User, err)
+			return fault.Invalid("%w", err)
 		}
 		in.User = ociUser(u)
 		return nil

@@ -87,9 +87,15 @@ func (s *Store) keepDangling(ctx context.Context, losing, target string) error {
 	return err
 }
 
-// Untag removes one name. The manager collects what nothing names any more.
-func (s *Store) Untag(ctx context.Context, name string, sync bool) error {
-	_, err := s.c.Images.Delete(ctx, &imagesapi.DeleteImageRequest{Name: name, Sync: sync})
+// Untag removes one name. With gone, the image goes with its last name, and the manager collects its pieces at once;
+// without, an image that loses its last name stays as a nameless one (containers are made of it).
+func (s *Store) Untag(ctx context.Context, name string, gone bool) error {
+	if target, err := s.target(ctx, name); err == nil && !gone {
+		if err := s.keepDangling(ctx, name, target); err != nil {
+			return err
+		}
+	}
+	_, err := s.c.Images.Delete(ctx, &imagesapi.DeleteImageRequest{Name: name, Sync: gone})
 	if isNotFound(err) {
 		return nil
 	}

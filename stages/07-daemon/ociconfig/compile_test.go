@@ -138,7 +138,9 @@ func TestRefusals(t *testing.T) {
 		text   string
 	}{
 		"reserved annotation (CVE-2026-53488)": {
-			func(h *container.HostConfig) { h.Annotations = map[string]string{SidecarAnnotation: `{"args":["/bin/sh"]}`} }, "reserved",
+			func(h *container.HostConfig) {
+				h.Annotations = map[string]string{SidecarAnnotation: `{"args":["/bin/sh"]}`}
+			}, "reserved",
 		},
 		"sysctl of the host (CVE-2022-0811)": {
 			func(h *container.HostConfig) { h.Sysctls = map[string]string{"kernel.core_pattern": "|/evil"} }, "not namespaced",
