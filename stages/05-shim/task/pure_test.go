@@ -3,6 +3,7 @@ package task
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"testing"
 	"time"
@@ -130,4 +131,17 @@ func TestCheckID(t *testing.T) {
 	for _, bad := range []string{"", ".", "..", "../x", "a/b", "-x", "a\x00b", string(make([]byte, 200))} {
 		require.Error(t, checkID("container", bad), "%q", bad)
 	}
+}
+
+func TestLeaveIfLonely(t *testing.T) {
+	stopped := 0
+	s := New(Config{Stop: func() { stopped++ }, Log: slog.New(slog.DiscardHandler)})
+	long := time.Now().Add(-2 * LonelyAfter)
+	require.False(t, s.LeaveIfLonely(0, time.Now()), "somebody was here just now")
+	require.False(t, s.LeaveIfLonely(0, long), "it was started just now")
+	s.touched = long
+	require.False(t, s.LeaveIfLonely(1, long), "somebody is here")
+	require.True(t, s.LeaveIfLonely(0, long))
+	require.True(t, s.ShutdownIfEmpty())
+	require.Equal(t, 1, stopped, "it leaves once")
 }
