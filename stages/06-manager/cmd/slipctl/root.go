@@ -36,11 +36,29 @@ func newRoot(std streams) *cobra.Command {
 		SilenceErrors: true,
 	}
 	f := cmd.PersistentFlags()
-	f.StringVarP(&s.Address, "address", "a", "/run/slipway/manager/manager.sock", "the manager's socket")
+	f.StringVarP(&s.Address, "address", "a", ownManager, "the manager's socket; by default the engine's manager is used where this one is not")
 	f.StringVarP(&s.Namespace, "namespace", "n", "default", "namespace of images, containers and tasks (the engine's is \"slipway\")")
 	cmd.AddCommand(newImages(s), newContainers(s), newRun(s), newTasks(s), newSnapshots(s), newContent(s),
 		newLeases(s), newNamespaces(s), newEvents(s), newVersion(s), newTree(s))
 	return cmd
+}
+
+// The two places of a manager's socket: one that was started by itself, and the one that a daemon keeps (docs/boundaries.md).
+const (
+	ownManager     = "/run/slipway/manager/manager.sock"
+	enginesManager = "/run/slipway/daemon/manager/manager.sock"
+)
+
+// address is the flag, or the engine's manager when the default names no socket.
+func (s *session) address() string {
+	if s.Address == ownManager {
+		_, own := os.Stat(ownManager)
+		_, engines := os.Stat(enginesManager)
+		if own != nil && engines == nil {
+			return enginesManager
+		}
+	}
+	return s.Address
 }
 
 // call is a verb's body: connected, in its namespace.
@@ -48,7 +66,7 @@ type call func(ctx context.Context, c *client.Client) error
 
 // do runs a verb's body.
 func (s *session) do(cmd *cobra.Command, body call) error {
-	c, err := client.Dial(s.Address)
+	c, err := client.Dial(s.address())
 	if err != nil {
 		return err
 	}
