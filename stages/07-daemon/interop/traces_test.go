@@ -35,8 +35,9 @@ func lookAround() traces {
 		}
 		return nil // one that goes meanwhile is no trace
 	}))
+	standing := []string{"/run/slipway/runtime", "/run/slipway/runtime/slipway", "/run/slipway/s"} // made by the first container, for all
 	check(filepath.WalkDir("/run/slipway", func(path string, _ fs.DirEntry, err error) error {
-		if err == nil {
+		if err == nil && !slices.Contains(standing, path) {
 			found = append(found, "file "+path)
 		}
 		return nil // as above
