@@ -102,17 +102,8 @@ func (e *Engine) killAndWait(ctx context.Context, c *Container, t *task) error {
 // signal sends it; a process that has just ended is fine. A frozen one is thawed after a deadly signal, because on
 // cgroup v1 it would stay pending for ever.
 func (e *Engine) signal(ctx context.Context, c *Container, t *task, signal int) error {
-	err := e.Tasks.Kill(ctx, c.ID, "", signal, false)
-	if err != nil && !isNotFound(err) {
-		select {
-		case <-t.done:
-			return nil
-		case <-time.After(50 * time.Millisecond): // its exit may be on the way
-		}
-		if c.running() == t {
-			return err
-		}
-		return nil
+	if err := e.deliver(ctx, c, t, signal); err != nil {
+		return err
 	}
 	e.publish(c, apievents.ActionKill, map[string]string{"signal": itoa(signal)})
 	c.mu.Lock()
@@ -126,6 +117,23 @@ func (e *Engine) signal(ctx context.Context, c *Container, t *task, signal int) 
 		}
 	}
 	return nil
+}
+
+// deliver sends a signal. A shim that is leaving breaks the call; then either the exit is on its way, or the next
+// try tells.
+func (e *Engine) deliver(ctx context.Context, c *Container, t *task, signal int) error {
+	var err error
+	for range 20 {
+		if err = unlessNotFound(e.Tasks.Kill(ctx, c.ID, "", signal, false)); err == nil {
+			return nil
+		}
+		select {
+		case <-t.done:
+			return nil
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return err
 }
 
 // Kill sends a signal and waits only for SIGKILL to do its work.
