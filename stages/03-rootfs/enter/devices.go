@@ -29,8 +29,8 @@ func DefaultLinks() []Link {
 func (r *Root) devices() []launch.Step {
 	var steps []launch.Step
 	for i, d := range r.Devices {
-		if s := r.nodes[i]; s != 0 {
-			steps = append(steps, r.bindNode(d, s))
+		if r.BindDevices {
+			steps = append(steps, r.bindNode(d, r.nodes[i]))
 		} else {
 			steps = append(steps, r.makeNode(d))
 		}
@@ -55,9 +55,16 @@ func (r *Root) makeNode(d Device) launch.Step {
 	return child(fmt.Sprintf("make %s %s (%d:%d)", typeName(d.Type), d.Path, d.Major, d.Minor), "runtime-spec config-linux.md, devices", append(code, closeSlot(r.target))...)
 }
 
-// bindNode shows the host's node, which the parent has opened and verified.
+// bindNode shows the host's node. The parent has opened and verified it, or the child does.
 func (r *Root) bindNode(d Device, tree launch.Slot) launch.Step {
-	code := append(r.open(d.Path, file), attach(tree, r.target), closeSlot(tree), closeSlot(r.target))
+	code := r.open(d.Path, file)
+	if tree == 0 {
+		tree = r.tree
+		code = append(code, launch.Call(unix.SYS_OPEN_TREE, atCwd, launch.Str(d.Path),
+			launch.Int(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)).Into(tree))
+		code = append(code, expectDevice(tree, d.Type, d.Major, d.Minor)...)
+	}
+	code = append(code, attach(tree, r.target), closeSlot(tree), closeSlot(r.target))
 	return child(fmt.Sprintf("bind the host's %s (%d:%d)", d.Path, d.Major, d.Minor), "user_namespaces(7): mknod is not allowed inside", code...)
 }
 

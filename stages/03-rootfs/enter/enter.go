@@ -24,7 +24,7 @@ type Config struct {
 	Mounts        []Mount
 	Devices       []Device
 	BindDevices   bool // bind the host's device nodes: a user namespace may not make any (user_namespaces(7))
-	ParentOpens   bool // the parent opens the sources of binds, because the child's ids might not reach them
+	ParentOpens   bool // the parent, root of the host, opens the sources of binds and devices, because the child's ids might not reach them
 	Links         []Link
 	MaskedPaths   []string
 	ReadonlyPaths []string
@@ -90,7 +90,7 @@ func New(c Config, s *Slots) *Root {
 		}
 	}
 	for i := range c.Devices {
-		if c.BindDevices {
+		if c.BindDevices && c.ParentOpens {
 			r.nodes[i] = s.Take()
 		}
 	}

@@ -22,8 +22,11 @@ func protect(args []string) error {
 		return nil
 	}
 	var st unix.Statfs_t
-	if err := unix.Statfs("/proc/self/exe", &st); err != nil || st.Flags&unix.ST_RDONLY != 0 {
+	if err := unix.Statfs("/proc/self/exe", &st); err != nil {
 		return err
+	}
+	if st.Flags&unix.ST_RDONLY != 0 { // older kernels have named us after the descriptor that we were executed by
+		return unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(unsafe.StringData("slipway-runtime\x00"))), 0, 0, 0)
 	}
 	fd, err := unix.OpenTree(unix.AT_FDCWD, "/proc/self/exe", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 	if err != nil {
