@@ -81,7 +81,8 @@ func summary(out io.Writer, root string, r gotest.Result, whole bool) error {
 	if r.Failed > 0 {
 		return exitCode(1)
 	}
-	if !whole || os.Geteuid() != 0 {
+	// A person's machine may lack what CI installs; there a skip too many is an error.
+	if !whole || os.Getenv("CI") == "" {
 		return nil
 	}
 	known, err := knownSkips(root)
