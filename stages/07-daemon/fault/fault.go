@@ -63,8 +63,8 @@ func (k *kinded) Unwrap() []error {
 	return []error{k.kind, k.cause}
 }
 
-// Status is the table from an error's kind to its HTTP status. The first row that fits decides, so a kind given
-// with [As] stands before the kinds of its causes only where the rows below do not contradict it.
+// Status is the table from an error's kind to its HTTP status. A kind that was given here counts before the kinds of
+// its causes.
 func Status(err error) int {
 	if k, ok := errors.AsType[*kinded](err); ok {
 		err = k.kind
