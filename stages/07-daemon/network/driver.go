@@ -203,7 +203,7 @@ func (d *Driver) allocate(r Request, e *Endpoint, bind *binder) error {
 	bind.container = addr
 	if e.Ports, err = d.ports.take(r.ContainerID, r.Ports, host, bind.try); err != nil {
 		d.addrs.release(addr, e.EndpointID)
-		return fmt.Errorf("driver failed programming external connectivity on endpoint %s (%s): %w", r.Name, e.EndpointID, err) //nolint:staticcheck // Docker's words
+		return fmt.Errorf("driver failed programming external connectivity on endpoint %s (%s): %w", r.Name, e.EndpointID, err) // Docker's words
 	}
 	e.IPv4, e.Gateway = netip.PrefixFrom(addr, d.cfg.Subnet.Bits()), d.cfg.Gateway
 	e.MAC = r.MAC.String()

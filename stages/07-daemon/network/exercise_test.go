@@ -88,18 +88,42 @@ func TestNetPublish(t *testing.T) {
 		want      string
 		means     string
 	}{
-		{"DAEMON-PUB-1", "-p 80:8000 on a free host", []PortBinding{{TCP, netip.Addr{}, 80, 0, 8000}}, "0.0.0.0:80 [::]:80",
-			"a binding without an address stands for every address of the host: host.families"},
-		{"DAEMON-PUB-2", "-p 101:1 while somebody listens on [::]:101", []PortBinding{{TCP, netip.Addr{}, 101, 0, 1}}, "error: bind [::]:101: port in use",
-			"a port is free when it is free on all the addresses that the binding stands for, not on the first"},
-		{"DAEMON-PUB-3", "-p 1 (any host port) twice; 100 goes to the first, 101 is a stranger's", []PortBinding{{TCP, netip.Addr{}, 0, 0, 1}, {TCP, netip.Addr{}, 0, 0, 2}}, "0.0.0.0:100 [::]:100 0.0.0.0:102 [::]:102",
-			"of several candidates one that is refused is no error: the next is tried"},
-		{"DAEMON-PUB-4", "-p 90:1 -p 90:2 for one container", []PortBinding{{TCP, netip.Addr{}, 90, 0, 1}, {TCP, netip.Addr{}, 90, 0, 2}}, "error: Bind for 0.0.0.0:90 failed: port is already allocated",
-			"the ports decided earlier in the same request are in nobody's table yet: they come as mine"},
-		{"DAEMON-PUB-5", "-p 80-82:1 while 80 is taken", []PortBinding{{TCP, netip.Addr{}, 80, 82, 1}}, "0.0.0.0:81 [::]:81",
-			"a range asks for any one of its ports: t.candidates gives them in order"},
-		{"DAEMON-PUB-6", "-p 1 once more, after the container that had 100 and 102 has gone", []PortBinding{{TCP, netip.Addr{}, 0, 0, 1}}, "0.0.0.0:103 [::]:103",
-			"the search goes on behind the port that was given last (t.next), so that a port just freed rests"},
+		{
+			"DAEMON-PUB-1", "-p 80:8000 on a free host",
+			[]PortBinding{{TCP, netip.Addr{}, 80, 0, 8000}},
+			"0.0.0.0:80 [::]:80",
+			"a binding without an address stands for every address of the host: host.families",
+		},
+		{
+			"DAEMON-PUB-2", "-p 101:1 while somebody listens on [::]:101",
+			[]PortBinding{{TCP, netip.Addr{}, 101, 0, 1}},
+			"error: bind [::]:101: port in use",
+			"a port is free when it is free on all the addresses that the binding stands for, not on the first",
+		},
+		{
+			"DAEMON-PUB-3", "-p 1 (any host port) twice; 100 goes to the first, 101 is a stranger's",
+			[]PortBinding{{TCP, netip.Addr{}, 0, 0, 1}, {TCP, netip.Addr{}, 0, 0, 2}},
+			"0.0.0.0:100 [::]:100 0.0.0.0:102 [::]:102",
+			"of several candidates one that is refused is no error: the next is tried",
+		},
+		{
+			"DAEMON-PUB-4", "-p 90:1 -p 90:2 for one container",
+			[]PortBinding{{TCP, netip.Addr{}, 90, 0, 1}, {TCP, netip.Addr{}, 90, 0, 2}},
+			"error: Bind for 0.0.0.0:90 failed: port is already allocated",
+			"the ports decided earlier in the same request are in nobody's table yet: they come as mine",
+		},
+		{
+			"DAEMON-PUB-5", "-p 80-82:1 while 80 is taken",
+			[]PortBinding{{TCP, netip.Addr{}, 80, 82, 1}},
+			"0.0.0.0:81 [::]:81",
+			"a range asks for any one of its ports: t.candidates gives them in order",
+		},
+		{
+			"DAEMON-PUB-6", "-p 1 once more, after the container that had 100 and 102 has gone",
+			[]PortBinding{{TCP, netip.Addr{}, 0, 0, 1}},
+			"0.0.0.0:103 [::]:103",
+			"the search goes on behind the port that was given last (t.next), so that a port just freed rests",
+		},
 	}
 	table := newPortTable()
 	for i, row := range rows {

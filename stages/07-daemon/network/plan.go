@@ -79,11 +79,15 @@ func (o AddBridge) String() string {
 func (o AddVeth) String() string {
 	return fmt.Sprintf("ip link add %s%s master %s up type veth peer %s netns inside", o.Name, mtuText(o.MTU), o.Bridge, o.Peer)
 }
-func (o SetAlias) String() string   { return fmt.Sprintf("ip link set %s alias %s", o.Link, o.Alias) }
-func (o SetMAC) String() string     { return fmt.Sprintf("ip link set %s address %s", o.Link, o.MAC) }
+
+func (o SetAlias) String() string { return fmt.Sprintf("ip link set %s alias %s", o.Link, o.Alias) }
+
+func (o SetMAC) String() string { return fmt.Sprintf("ip link set %s address %s", o.Link, o.MAC) }
+
 func (o SetHairpin) String() string { return fmt.Sprintf("bridge link set dev %s hairpin on", o.Link) }
 func (o SetUp) String() string      { return fmt.Sprintf("ip link set %s up", o.Link) }
 func (o AddAddress) String() string { return fmt.Sprintf("ip addr add %s dev %s", o.Prefix, o.Link) }
+
 func (o AddDefault) String() string {
 	return fmt.Sprintf("ip route add default via %s dev %s", o.Gateway, o.Link)
 }

@@ -110,7 +110,8 @@ func span(from, to uint16, but map[uint16]bool) []uint16 {
 func (t *portTable) allFree(ports, mine []Port, bind try) error {
 	for _, p := range ports {
 		if t.taken(p, mine) {
-			return fmt.Errorf("Bind for %s failed: port is already allocated%w", p.host(), silent{ErrPortInUse}) //nolint:staticcheck // Docker's words
+			//lint:ignore ST1005 Docker's words, which clients know
+			return fmt.Errorf("Bind for %s failed: port is already allocated%w", p.host(), silent{ErrPortInUse})
 		}
 	}
 	for _, p := range ports {

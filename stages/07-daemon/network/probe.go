@@ -79,7 +79,7 @@ func (b *binder) try(p Port) error {
 	if errno == unix.EADDRINUSE {
 		kind = ErrPortInUse
 	}
-	return fmt.Errorf("failed to bind host port for %s: %w%w", //nolint:staticcheck // Docker's words
+	return fmt.Errorf("failed to bind host port for %s: %w%w", // Docker's words
 		fmt.Sprintf("%s:%s/%s", p.host(), netip.AddrPortFrom(b.container, p.ContainerPort), p.Proto), errno, silent{kind})
 }
 

@@ -58,7 +58,7 @@ func bindError(s Spec, err error) error {
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		err = errno
 	}
-	return fmt.Errorf("failed to bind host port for %s:%s/%s: %w", s.Host, s.Container, s.Proto, err) //nolint:staticcheck // Docker's words
+	return fmt.Errorf("failed to bind host port for %s:%s/%s: %w", s.Host, s.Container, s.Proto, err) // Docker's words
 }
 
 func (p *Proxy) listen(ctx context.Context, s Spec) (server, error) {
