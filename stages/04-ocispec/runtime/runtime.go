@@ -18,15 +18,19 @@ import (
 
 // Runtime is where containers are recorded and how warnings are told.
 type Runtime struct {
-	Root   *state.Root
-	Warn   func(string)
-	layout func() (*cgroup.Layout, error) // looked at once, when first needed
+	Root    *state.Root
+	Warn    func(string)
+	layout  func() (*cgroup.Layout, error) // looked at once, when first needed
+	forRoot bool                           // facts are root's, whoever asks
 }
 
 // New makes a runtime that keeps its containers below root.
 func New(root *state.Root, warn func(string)) *Runtime {
-	return &Runtime{root, warn, sync.OnceValues(cgroup.Detect)}
+	return &Runtime{Root: root, Warn: warn, layout: sync.OnceValues(cgroup.Detect)}
 }
+
+// ForRoot makes Facts say what holds for root, so that anybody can be shown the list that root would perform.
+func (rt *Runtime) ForRoot() { rt.forRoot = true }
 
 // Container is one that exists: its directory and its record.
 type Container struct {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -13,7 +14,7 @@ import (
 func newExplain(g *global) *cobra.Command {
 	asJSON := false
 	cmd := &cobra.Command{
-		Use: "explain [BUNDLE]", Short: "list the steps that create would perform, with reasons; performs none, needs no root",
+		Use: "explain [BUNDLE]", Short: "list the steps that create would perform, with reasons; performs none, needs no root (--rootless=true: what it would do for this user)",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := count(cmd, args, 0, 1); err != nil {
 				return err
@@ -41,6 +42,9 @@ func runExplain(w io.Writer, g *global, bundle string, asJSON bool) error {
 	rt, err := g.runtime()
 	if err != nil {
 		return err
+	}
+	if os.Geteuid() != 0 && g.rootless != "true" {
+		rt.ForRoot()
 	}
 	facts, _, err := rt.Facts(s.Spec, filepath.Base(bundle))
 	if err != nil {
