@@ -21,7 +21,8 @@ import (
 const defaultParallel = 3 // downloads at once, as Docker does
 
 // Fetch brings the image that ref names from its registry into the store. What is there is not fetched again,
-// what was begun is continued, and everything is held against its digest and size while it is written.
+// what was begun is continued, and everything is held against its digest and size while it is written. Beside an error
+// the Image tells what was known by then: blobs of it may be in the store.
 func Fetch(ctx context.Context, ref string, store *content.Store, o Options) (Image, error) {
 	img, _, err := run(ctx, ref, store, nil, o)
 	return img, err
@@ -41,7 +42,7 @@ func run(ctx context.Context, ref string, store *content.Store, s snapshot.Snaps
 	f := newFetcher(store, o)
 	img, chain, err := f.fetch(ctx, named, s)
 	if err != nil {
-		return Image{}, "", fmt.Errorf("pull %s: %w", reference.FamiliarString(named), err)
+		return img, "", fmt.Errorf("pull %s: %w", reference.FamiliarString(named), err)
 	}
 	return img, chain, nil
 }
@@ -84,7 +85,7 @@ func (f *fetcher) fetch(ctx context.Context, named reference.Named, s snapshot.S
 	defer f.registry.close()
 	img, err := readImage(ctx, f, root, f.options.Platform)
 	if err != nil {
-		return Image{}, "", err
+		return Image{Name: named.String(), Target: root}, "", err
 	}
 	img.Name = named.String()
 	f.arrived = map[digest.Digest]chan struct{}{}

@@ -150,7 +150,7 @@ func (s *Snapshots) make(ctx context.Context, key, parent string, labels map[str
 	if err != nil {
 		return nil, err
 	}
-	if mounts, err = backend(ctx, rec.Backend, below, nil); err != nil {
+	if mounts, err = backend(ctx, rec.Backend, below, ownLabels(labels)); err != nil {
 		return nil, kind(err)
 	}
 	err = s.space.DB.Update(s.space.NS, func(tx *meta.Tx) error {
@@ -164,6 +164,15 @@ func (s *Snapshots) make(ctx context.Context, key, parent string, labels map[str
 		return nil, errors.Join(err, ignoreGone(s.backend.Remove(context.WithoutCancel(ctx), rec.Backend)))
 	}
 	return mounts, s.space.publish("/snapshot/prepare", &events.SnapshotPrepare{Key: key, Parent: parent, Snapshotter: s.name})
+}
+
+// ownLabels are those that mean something to the backend itself: labels are kept
+// with the names, but what a killed process was unpacking is swept below them.
+func ownLabels(labels map[string]string) map[string]string {
+	if v, ok := labels[snapshot.LabelTransient]; ok {
+		return map[string]string{snapshot.LabelTransient: v}
+	}
+	return nil
 }
 
 // draft is the record of a snapshot to be, and the backend's name of its parent.

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -32,9 +33,9 @@ type puller struct {
 	progress *progress
 }
 
-// pull fetches, names, unpacks, and at last gives the image its name: until then
-// only the lease keeps what is there, and a pull that fails leaves nothing that
-// the next collection does not find.
+// pull fetches and unpacks at once, names the blobs, and at last gives the image
+// its name: until then only the lease keeps what is there, and a pull that fails
+// leaves nothing that the next collection does not find.
 func (p *puller) pull(ctx context.Context) (err error) {
 	if p.space.Lease == "" {
 		expires := p.space.Now().Add(leaseTime).Format(time.RFC3339)
@@ -50,14 +51,13 @@ func (p *puller) pull(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	img, err := p.fetch(ctx, o)
+	into, err := p.unpackers()
 	if err != nil {
 		return err
 	}
-	for _, u := range p.to.GetUnpacks() {
-		if err := p.unpack(ctx, img, o, u.GetSnapshotter()); err != nil {
-			return err
-		}
+	img, err := p.bring(ctx, into, o)
+	if err != nil {
+		return err
 	}
 	name := p.to.GetName()
 	if name == "" {
@@ -66,16 +66,58 @@ func (p *puller) pull(ctx context.Context) (err error) {
 	return p.space.PutImage(&imagesapi.Image{Name: name, Labels: p.to.GetLabels(), Target: descriptor(img.Target)})
 }
 
-// fetch brings the blobs and names them in the namespace, labelled so that each
-// keeps what it refers to.
-func (p *puller) fetch(ctx context.Context, o pull.Options) (_ pull.Image, err error) {
+// unpackers finds the snapshotters before anything is fetched for them.
+func (p *puller) unpackers() ([]*unpacker, error) {
+	var all []*unpacker
+	for _, u := range p.to.GetUnpacks() {
+		name := cmp.Or(u.GetSnapshotter(), store.DefaultSnapshotter)
+		sn, err := p.space.Snapshots(name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, &unpacker{Snapshots: sn, name: name})
+	}
+	return all, nil
+}
+
+// bring fetches, and unpacks into the first snapshotter each layer that has come
+// while others are on their way; more snapshotters have their turn when all is here.
+func (p *puller) bring(ctx context.Context, into []*unpacker, o pull.Options) (pull.Image, error) {
+	if len(into) == 0 {
+		return p.fetch(func() (pull.Image, error) { return pull.Fetch(ctx, p.from.GetReference(), p.space.Blobs, o) })
+	}
+	var chain string
+	img, err := p.fetch(func() (img pull.Image, err error) {
+		img, chain, err = pull.Pull(ctx, p.from.GetReference(), p.space.Blobs, into[0].snapshotter(), o)
+		return img, err
+	})
+	if err != nil {
+		return img, err
+	}
+	for i, u := range into {
+		if i > 0 {
+			if chain, err = pull.Unpack(ctx, img, p.space.Blobs, u.snapshotter(), o); err != nil {
+				return img, kind(err)
+			}
+		}
+		if err := p.keep(img, u.name, chain); err != nil {
+			return img, err
+		}
+	}
+	return img, nil
+}
+
+// fetch runs what brings the blobs and names them in the namespace, labelled so
+// that each keeps what it refers to. What a failure left is named too: it is the
+// end of the lease that lets go of it.
+func (p *puller) fetch(bring func() (pull.Image, error)) (_ pull.Image, err error) {
 	done := p.space.Pulling()
 	defer func() { err = errors.Join(err, done()) }()
-	img, err := pull.Fetch(ctx, p.from.GetReference(), p.space.Blobs, o)
-	if err != nil {
+	img, err := bring()
+	if err != nil && img.Target.Digest == "" {
 		return img, kind(err)
 	}
-	return img, p.name(img.Target)
+	return img, errors.Join(kind(err), p.name(img.Target))
 }
 
 // document is what index and manifest refer to.
@@ -138,25 +180,8 @@ func isDocument(mediaType string) bool {
 	return false
 }
 
-// unpack makes the snapshots, and has the config keep the topmost.
-func (p *puller) unpack(ctx context.Context, img pull.Image, o pull.Options, snapshotter string) error {
-	if snapshotter == "" {
-		snapshotter = store.DefaultSnapshotter
-	}
-	sn, err := p.space.Snapshots(snapshotter)
-	if err != nil {
-		return err
-	}
-	for _, id := range pull.ChainIDs(img.DiffIDs) {
-		// What is there already is to stay while the rest is put on top of it.
-		if err := sn.Hold(id.String()); err != nil && !fault.Is(err, fault.NotFound) {
-			return err
-		}
-	}
-	chain, err := pull.Unpack(ctx, img, p.space.Blobs, sn.Unpacker(), o)
-	if err != nil {
-		return kind(err)
-	}
+// keep has the config keep the topmost snapshot.
+func (p *puller) keep(img pull.Image, snapshotter, chain string) error {
 	if chain == "" {
 		return nil
 	}
