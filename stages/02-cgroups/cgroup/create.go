@@ -17,6 +17,9 @@ func (g *Group) Create() error {
 	if err := g.refuseRoot("create"); err != nil {
 		return err
 	}
+	if g.unit != nil {
+		return g.createUnit()
+	}
 	made, err := g.makeEverywhere()
 	if err != nil {
 		return errors.Join(err, undo(made))

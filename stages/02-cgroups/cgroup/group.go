@@ -17,6 +17,9 @@ type Group struct {
 	layout *Layout
 	path   string
 	places []place // one for each hierarchy, in the Layout's order
+
+	unit   *unit // of systemd; nil where the group is just a directory
+	keeper *keeper
 }
 
 // Path is the group's absolute path, counted from the mount points. For a group found by [Layout.Of] whose

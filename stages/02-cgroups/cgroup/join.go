@@ -16,6 +16,7 @@ func (g *Group) Join(pid int) error {
 			return err
 		}
 	}
+	g.Settle()
 	return nil
 }
 

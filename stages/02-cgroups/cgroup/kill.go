@@ -18,6 +18,7 @@ func (g *Group) Kill(ctx context.Context) error {
 	if err := g.refuseRoot("kill"); err != nil {
 		return err
 	}
+	g.Settle()
 	wait := backoff{next: 200 * time.Microsecond, max: 50 * time.Millisecond}
 	for {
 		left, done, err := g.killOnce(ctx)

@@ -30,6 +30,8 @@ type Layout struct {
 	mode  Mode
 	trees []*tree // v2: exactly one; hybrid: the v2 tree is the last
 	proc  string  // "/proc", below the injected root in tests
+
+	driver Driver
 }
 
 // tree is one mounted hierarchy.
@@ -98,6 +100,9 @@ func (l *Layout) unified() *tree {
 // Group names the group at an absolute path such as "/slipway/ID", the same in every hierarchy and counted
 // from the mount points. It makes nothing and asks the kernel nothing; ".." is refused, not resolved.
 func (l *Layout) Group(name string) (*Group, error) {
+	if l.driver == Systemd && !strings.HasPrefix(name, "/") {
+		return l.unitGroup(name)
+	}
 	if !strings.HasPrefix(name, "/") {
 		return nil, fmt.Errorf("cgroup %q: the path must be absolute", name)
 	}
@@ -112,6 +117,23 @@ func (l *Layout) Group(name string) (*Group, error) {
 		g.places = append(g.places, place{tree: t, rel: relative(g.path)})
 	}
 	return g, nil
+}
+
+// unitGroup names the group of a systemd unit.
+func (l *Layout) unitGroup(name string) (*Group, error) {
+	u, err := parseUnit(name, os.Geteuid() == 0)
+	if err != nil {
+		return nil, err
+	}
+	below, err := u.path()
+	if err != nil {
+		return nil, err
+	}
+	g, err := l.Group(path.Join(l.systemdRoot(os.Geteuid()), below))
+	if err == nil {
+		g.unit, g.keeper = u, new(keeper)
+	}
+	return g, err
 }
 
 // relative turns "/a/b" into "a/b" and "/" into ".", for the *at system calls.

@@ -16,10 +16,14 @@ func (g *Group) Remove(ctx context.Context) error {
 	if err := g.refuseRoot("remove"); err != nil {
 		return err
 	}
+	g.Settle()
 	for _, p := range g.places {
 		if err := p.remove(ctx); err != nil {
 			return err
 		}
+	}
+	if g.unit != nil {
+		return g.removeUnit(ctx)
 	}
 	return nil
 }

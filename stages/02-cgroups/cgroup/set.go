@@ -26,6 +26,11 @@ func (g *Group) Set(r *specs.LinuxResources) error {
 	if err != nil {
 		return fmt.Errorf("cgroup %s: %w", g.path, err)
 	}
+	if g.unit != nil {
+		if err := g.setUnit(now, r); err != nil {
+			return fmt.Errorf("cgroup %s: %w", g.path, err)
+		}
+	}
 	if err := g.setDevicesV2(now, r.Devices); err != nil {
 		return err
 	}
