@@ -86,7 +86,8 @@ func TestProperties(t *testing.T) {
 	for version, want := range map[int]dbus.Properties{
 		1: {
 			{Name: "CPUShares", Value: uint64(1024)},
-			{Name: "CPUQuotaPeriodUSec", Value: uint64(200000)}, {Name: "CPUQuotaPerSecUSec", Value: uint64(250000)},
+			{Name: "CPUQuotaPeriodUSec", Value: uint64(200000)},
+			{Name: "CPUQuotaPerSecUSec", Value: uint64(250000)},
 			{Name: "MemoryLimit", Value: uint64(64 << 20)},
 			{Name: "TasksMax", Value: uint64(Unlimited)},
 			{Name: "BlockIOWeight", Value: uint64(500)},
@@ -96,9 +97,12 @@ func TestProperties(t *testing.T) {
 		},
 		2: {
 			{Name: "CPUWeight", Value: uint64(100)},
-			{Name: "CPUQuotaPeriodUSec", Value: uint64(200000)}, {Name: "CPUQuotaPerSecUSec", Value: uint64(250000)},
+			{Name: "CPUQuotaPeriodUSec", Value: uint64(200000)},
+			{Name: "CPUQuotaPerSecUSec", Value: uint64(250000)},
 			{Name: "AllowedCPUs", Value: []byte{7, 2}},
-			{Name: "MemoryMax", Value: uint64(64 << 20)}, {Name: "MemoryLow", Value: uint64(32 << 20)}, {Name: "MemorySwapMax", Value: uint64(32 << 20)},
+			{Name: "MemoryMax", Value: uint64(64 << 20)},
+			{Name: "MemoryLow", Value: uint64(32 << 20)},
+			{Name: "MemorySwapMax", Value: uint64(32 << 20)},
 			{Name: "TasksMax", Value: uint64(Unlimited)},
 			{Name: "IOWeight", Value: ioWeight(500)},
 			{Name: "MemoryHigh", Value: uint64(Unlimited)},
