@@ -35,20 +35,28 @@ func TestLimit(t *testing.T) {
 		missing caps.Mask
 	}{
 		"all there": {
-			caps.Sets{Bounding: chown | kill, Permitted: chown | kill, Effective: chown}, chown | kill | resource,
-			caps.Sets{Bounding: chown | kill, Permitted: chown | kill, Effective: chown}, 0,
+			caps.Sets{Bounding: chown | kill, Permitted: chown | kill, Effective: chown},
+			chown | kill | resource,
+			caps.Sets{Bounding: chown | kill, Permitted: chown | kill, Effective: chown},
+			0,
 		},
 		"one that we lack": {
-			caps.Sets{Bounding: chown | resource, Permitted: chown | resource, Effective: chown | resource}, chown | kill,
-			caps.Sets{Bounding: chown, Permitted: chown, Effective: chown}, resource,
+			caps.Sets{Bounding: chown | resource, Permitted: chown | resource, Effective: chown | resource},
+			chown | kill,
+			caps.Sets{Bounding: chown, Permitted: chown, Effective: chown},
+			resource,
 		},
 		"effective without permitted": {
-			caps.Sets{Bounding: chown | kill, Permitted: chown, Effective: chown | kill}, chown | kill,
-			caps.Sets{Bounding: chown | kill, Permitted: chown, Effective: chown}, 0,
+			caps.Sets{Bounding: chown | kill, Permitted: chown, Effective: chown | kill},
+			chown | kill,
+			caps.Sets{Bounding: chown | kill, Permitted: chown, Effective: chown},
+			0,
 		},
 		"ambient needs permitted and inheritable": {
-			caps.Sets{Bounding: chown | kill, Permitted: chown | kill, Inheritable: kill, Ambient: chown | kill}, chown | kill,
-			caps.Sets{Bounding: chown | kill, Permitted: chown | kill, Inheritable: kill, Ambient: kill}, 0,
+			caps.Sets{Bounding: chown | kill, Permitted: chown | kill, Inheritable: kill, Ambient: chown | kill},
+			chown | kill,
+			caps.Sets{Bounding: chown | kill, Permitted: chown | kill, Inheritable: kill, Ambient: kill},
+			0,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
