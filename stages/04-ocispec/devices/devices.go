@@ -17,9 +17,16 @@ func Allow(r *specs.LinuxResources) *specs.LinuxResources {
 		major, minor int64
 		access       string
 	}{
-		{"c", -1, -1, "m"}, {"b", -1, -1, "m"},
-		{"c", 1, 3, "rwm"}, {"c", 1, 5, "rwm"}, {"c", 1, 7, "rwm"}, {"c", 1, 8, "rwm"}, {"c", 1, 9, "rwm"},
-		{"c", 5, 0, "rwm"}, {"c", 5, 2, "rwm"}, {"c", 136, -1, "rwm"},
+		{"c", -1, -1, "m"},
+		{"b", -1, -1, "m"},
+		{"c", 1, 3, "rwm"},
+		{"c", 1, 5, "rwm"},
+		{"c", 1, 7, "rwm"},
+		{"c", 1, 8, "rwm"},
+		{"c", 1, 9, "rwm"},
+		{"c", 5, 0, "rwm"},
+		{"c", 5, 2, "rwm"},
+		{"c", 136, -1, "rwm"},
 	} {
 		rule := specs.LinuxDeviceCgroup{Allow: true, Type: d.kind, Access: d.access}
 		if d.major >= 0 {
