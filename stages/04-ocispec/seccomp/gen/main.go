@@ -28,8 +28,15 @@ type column struct {
 
 func columns() []column {
 	return []column{
-		{"x86_64", "amd64"}, {"x86", "386"}, {"x32", "x32"}, {"aarch64", "arm64"}, {"arm", "arm"},
-		{"riscv64", "riscv64"}, {"ppc64le", "ppc64le"}, {"s390x", "s390x"}, {"loong64", "loong64"},
+		{"x86_64", "amd64"},
+		{"x86", "386"},
+		{"x32", "x32"},
+		{"aarch64", "arm64"},
+		{"arm", "arm"},
+		{"riscv64", "riscv64"},
+		{"ppc64le", "ppc64le"},
+		{"s390x", "s390x"},
+		{"loong64", "loong64"},
 	}
 }
 
