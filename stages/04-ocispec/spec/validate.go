@@ -269,7 +269,9 @@ func unsupported(s *specs.Spec) error {
 		name string
 		set  bool
 	}{
-		{"linux.intelRdt", l.IntelRdt != nil}, {"linux.memoryPolicy", l.MemoryPolicy != nil}, {"linux.netDevices", len(l.NetDevices) > 0},
+		{"linux.intelRdt", l.IntelRdt != nil},
+		{"linux.memoryPolicy", l.MemoryPolicy != nil},
+		{"linux.netDevices", len(l.NetDevices) > 0},
 		{"linux.mountLabel", l.MountLabel != ""},
 	} {
 		if f.set {
