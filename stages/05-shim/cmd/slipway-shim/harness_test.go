@@ -117,8 +117,10 @@ func newHost(t *testing.T, script string, annotations map[string]string) *host {
 
 // args are the protocol's flags.
 func (h *host) args(action ...string) []string {
-	return append([]string{"-namespace", namespace, "-id", h.id, "-address", "/nowhere", "-bundle", h.bundle,
-		"-runtime-root", filepath.Join(h.dir, "r")}, action...)
+	return append([]string{
+		"-namespace", namespace, "-id", h.id, "-address", "/nowhere", "-bundle", h.bundle,
+		"-runtime-root", filepath.Join(h.dir, "r"),
+	}, action...)
 }
 
 func (h *host) command(action string) *exec.Cmd {
