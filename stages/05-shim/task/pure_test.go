@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/containerd/containerd/api/types/task"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/slipway-engine/slipway/stages/05-shim/oci"
@@ -63,6 +65,10 @@ func TestLeavesWhenLonely(t *testing.T) {
 	}{
 		{"created, never started, forgotten", solitude{quiet: LonelyAfter}, true},
 		{"not yet", solitude{quiet: LonelyAfter - time.Second}, false},
+		{"it holds nothing", solitude{quiet: UselessAfter, useless: true}, true},
+		{"its manager may be about to connect", solitude{quiet: UselessAfter - time.Second, useless: true}, false},
+		{"it holds nothing, but somebody is connected", solitude{connections: 1, quiet: time.Hour, useless: true}, false},
+		{"its bundle was taken away, but a container runs", solitude{running: true, quiet: time.Hour, useless: true}, false},
 		{"somebody is connected", solitude{connections: 1, quiet: time.Hour}, false},
 		{"a container runs", solitude{running: true, quiet: 1000 * time.Hour}, false},
 	} {
@@ -136,11 +142,21 @@ func TestCheckID(t *testing.T) {
 func TestLeaveIfLonely(t *testing.T) {
 	stopped := 0
 	s := New(Config{Stop: func() { stopped++ }, Log: slog.New(slog.DiscardHandler)})
-	long := time.Now().Add(-2 * LonelyAfter)
+	long := time.Now().Add(-2 * UselessAfter)
 	require.False(t, s.LeaveIfLonely(0, time.Now()), "somebody was here just now")
 	require.False(t, s.LeaveIfLonely(0, long), "it was started just now")
 	s.touched = long
 	require.False(t, s.LeaveIfLonely(1, long), "somebody is here")
+	s.containers["c1"] = nil
+	_, err := s.container("c1")
+	require.Equal(t, codes.Unavailable, status.Code(err), "not an answer on which a manager may bury it")
+	s.touched = long
+	require.False(t, s.LeaveIfLonely(0, long), "a container is being created")
+	bundle := filepath.Join(t.TempDir(), "bundle")
+	require.NoError(t, os.Mkdir(bundle, 0o700))
+	s.containers["c1"] = &container{id: "c1", bundle: bundle, init: &process{}}
+	require.False(t, s.LeaveIfLonely(0, long), "a manager that comes back finds this bundle")
+	delete(s.containers, "c1")
 	require.True(t, s.LeaveIfLonely(0, long))
 	require.True(t, s.ShutdownIfEmpty())
 	require.Equal(t, 1, stopped, "it leaves once")

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	api "github.com/containerd/containerd/api/runtime/task/v2"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/slipway-engine/slipway/stages/02-cgroups/cgroup"
@@ -59,10 +61,15 @@ func (s *Service) container(id string) (*container, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.touched = time.Now()
-	if c := s.containers[id]; c != nil {
+	c, known := s.containers[id]
+	switch {
+	case c != nil:
 		return c, nil
+	case known: // "not found" would have a manager that was restarted bury it
+		return nil, status.Errorf(codes.Unavailable, "container %s: is being created", id)
+	default:
+		return nil, notFound("container %s", id)
 	}
-	return nil, notFound("container %s", id)
 }
 
 func (s *Service) process(id, execID string) (*container, *process, error) {

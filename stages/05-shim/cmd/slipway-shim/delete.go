@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/slipway-engine/slipway/stages/05-shim/launch"
 	"github.com/slipway-engine/slipway/stages/05-shim/reap"
 	"github.com/slipway-engine/slipway/stages/05-shim/task"
 )
@@ -30,7 +31,7 @@ func runDelete(o *options, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := removeDeadSocket(o.bundle); err != nil {
+	if err := o.removeDeadSocket(); err != nil {
 		return err
 	}
 	data, err := proto.Marshal(response)
@@ -42,13 +43,12 @@ func runDelete(o *options, stdout io.Writer) error {
 }
 
 // removeDeadSocket removes the socket the bundle names unless somebody serves on it (the other
-// containers of a pod may be well).
-func removeDeadSocket(bundle string) error {
-	address, err := os.ReadFile(filepath.Join(bundle, "address"))
-	if err != nil {
-		return nil // it never had one
+// containers of a pod may be well). A start that was killed early has made it without naming it.
+func (o *options) removeDeadSocket() error {
+	socket := launch.SocketPath(socketDir(), o.address, o.namespace, launch.Group(o.bundle, o.id))
+	if address, err := os.ReadFile(filepath.Join(o.bundle, "address")); err == nil {
+		socket = strings.TrimPrefix(string(address), "unix://")
 	}
-	socket := strings.TrimPrefix(string(address), "unix://")
 	if conn, err := net.DialTimeout("unix", socket, time.Second); err == nil {
 		return conn.Close()
 	}

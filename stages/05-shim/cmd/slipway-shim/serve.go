@@ -112,7 +112,7 @@ func obey(service *task.Service, log *slog.Logger) {
 }
 
 func endLoneliness(service *task.Service, guard *launch.Guard) {
-	for range time.Tick(time.Minute) {
+	for range time.Tick(task.UselessAfter / 2) {
 		if open, lastSeen := guard.Connections(); service.LeaveIfLonely(open, lastSeen) {
 			return
 		}

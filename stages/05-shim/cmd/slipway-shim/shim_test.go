@@ -25,6 +25,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/slipway-engine/slipway/stages/05-shim/launch"
 	"github.com/slipway-engine/slipway/stages/05-shim/record"
 )
 
@@ -481,6 +482,19 @@ func (h *host) descriptors() int {
 	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", h.pid))
 	require.NoError(h.t, err)
 	return len(entries)
+}
+
+// TestDeleteAfterACutStart: a start that was killed before it named its socket leaves none behind.
+func TestDeleteAfterACutStart(t *testing.T) {
+	h := newHost(t, "true", nil)
+	socket := launch.SocketPath(filepath.Join(h.dir, "s"), "/nowhere", namespace, h.id)
+	require.NoError(t, os.MkdirAll(filepath.Dir(socket), 0o700))
+	l, err := launch.Listen(socket)
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	require.FileExists(t, socket)
+	require.NoError(t, h.command("delete").Run())
+	require.NoFileExists(t, socket)
 }
 
 // TestPod: containers with the same sandbox share a shim, which stays until the last is deleted.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 
 	"google.golang.org/protobuf/proto"
@@ -14,8 +15,8 @@ import (
 )
 
 // runStart makes the serving process, or finds the one that serves this container's group, and
-// prints its address. The socket listens before the process exists, so whoever has the address can
-// connect.
+// prints its address. The socket listens, and the bundle names it, before the process exists: whoever
+// finds the bundle can connect, wherever the manager or this program was killed.
 func runStart(o *options, stdin *os.File, stdout io.Writer) error {
 	if err := o.complete(); err != nil {
 		return err
@@ -31,23 +32,17 @@ func runStart(o *options, stdin *os.File, stdout io.Writer) error {
 	defer unlock()
 	address := "unix://" + socket
 	listener, err := launch.Listen(socket)
-	switch {
-	case errors.Is(err, launch.ErrServed):
-	case err != nil:
+	served := errors.Is(err, launch.ErrServed)
+	if err != nil && !served {
 		return err
-	default:
-		defer listener.Close()
-		process, err := launch.Spawn(listener, o.serveArgs(socket), o.bundle)
-		if err != nil {
-			os.Remove(socket)
-			return err
-		}
-		if err := place(process, stdin); err != nil {
-			return errors.Join(err, process.Kill(), os.Remove(socket))
-		}
 	}
 	if err := launch.WriteAddress(o.bundle, address); err != nil {
 		return err
+	}
+	if !served {
+		if err := o.serveFrom(listener, socket, stdin); err != nil {
+			return errors.Join(err, os.Remove(socket))
+		}
 	}
 	answer, err := launch.Answer(address, os.Getenv("MAX_SHIM_VERSION"))
 	if err != nil {
@@ -55,6 +50,19 @@ func runStart(o *options, stdin *os.File, stdout io.Writer) error {
 	}
 	_, err = io.WriteString(stdout, answer)
 	return err
+}
+
+// serveFrom starts the serving process on a listening socket.
+func (o *options) serveFrom(listener *net.UnixListener, socket string, stdin *os.File) error {
+	defer listener.Close()
+	process, err := launch.Spawn(listener, o.serveArgs(socket), o.bundle)
+	if err != nil {
+		return err
+	}
+	if err := place(process, stdin); err != nil {
+		return errors.Join(err, process.Kill())
+	}
+	return nil
 }
 
 func (o *options) serveArgs(socket string) []string {
