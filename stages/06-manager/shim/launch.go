@@ -40,8 +40,10 @@ const (
 )
 
 // Start runs `shim start`, which leaves a server behind and prints its address.
+// It is not cut in half when the caller goes away: between its two acts there may
+// be a server that nobody has the address of.
 func (l *Launcher) Start(ctx context.Context, b Bundle, program string, options *anypb.Any) (Params, error) {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startTimeout)
 	defer cancel()
 	stdin := []byte{}
 	if options != nil {

@@ -140,9 +140,9 @@ func (ts *Tasks) ask(ctx context.Context, t *Task) (*shim.Client, Evidence) {
 // nothing to keep.
 func (ts *Tasks) condemned(ctx context.Context, t *Task, client *shim.Client) {
 	if client != nil {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTime)
-		_, _ = client.Shutdown(ctx, &task.ShutdownRequest{ID: t.Bundle.ID, Now: true}) // no answer is an answer
-		cancel()
+		if err := ts.end(ctx, client, t); err != nil {
+			ts.Log.Error("end a shim without a container", "namespace", t.Bundle.Namespace, "id", t.Bundle.ID, "error", err)
+		}
 		client.Close()
 	}
 	close(t.ready)

@@ -8,6 +8,7 @@ import (
 
 	task "github.com/containerd/containerd/api/runtime/task/v2"
 	"github.com/containerd/containerd/api/types"
+	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/slipway-engine/slipway/stages/06-manager/shim"
@@ -25,7 +26,9 @@ type Request struct {
 }
 
 // Create makes the bundle, starts the shim and has it create the container.
-// Each act registers its undo; success cancels them.
+// Each act registers its undo; success cancels them. A caller that goes away cuts
+// no act in half: the act is finished, and then undone, because nobody was promised
+// anything.
 func (ts *Tasks) Create(ctx context.Context, r Request) (_ *Task, err error) {
 	t := newTask(shim.At(ts.State, r.Namespace, r.ID))
 	if err := ts.add(t); err != nil {
@@ -56,10 +59,13 @@ func (ts *Tasks) Create(ctx context.Context, r Request) (_ *Task, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("task %s: %w", r.ID, err)
 	}
-	resp, err := client.Create(ctx, &task.CreateTaskRequest{
+	resp, err := client.Create(context.WithoutCancel(ctx), &task.CreateTaskRequest{
 		ID: r.ID, Bundle: b.Dir, Rootfs: r.Rootfs, Terminal: r.Terminal,
 		Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr, Options: r.Options,
 	})
+	if err == nil {
+		err = ctx.Err()
+	}
 	if err != nil {
 		return nil, errors.Join(err, client.Close())
 	}
@@ -79,19 +85,58 @@ func (ts *Tasks) dismiss(ctx context.Context, t *Task) error {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	client, err := shim.Dial(ctx, p)
-	if err != nil { // it has left already
-		_, err = ts.Launch.Delete(ctx, t.Bundle)
-		return err
-	}
-	defer client.Close()
-	_, _ = client.Shutdown(ctx, &task.ShutdownRequest{ID: t.Bundle.ID, Now: true}) // it ends the connection: no answer is an answer
-	select {
-	case <-client.Gone():
-	case <-ctx.Done():
-		err = fmt.Errorf("shim of %s does not shut down: %w", t.Bundle.ID, ctx.Err())
+	if err == nil {
+		_, _ = client.Delete(ctx, &task.DeleteRequest{ID: t.Bundle.ID}) // most often there is no such container
+		err = ts.end(ctx, client, t)
+		client.Close()
+	} else {
+		err = nil // it has left already
 	}
 	_, derr := ts.Launch.Delete(ctx, t.Bundle)
 	return errors.Join(err, derr)
+}
+
+// end has a shim leave that has no container of ours any more, by force if it
+// does not do so by itself. One that other tasks share (a pod's) is left alone.
+func (ts *Tasks) end(ctx context.Context, client *shim.Client, t *Task) error {
+	if ts.shared(t) {
+		return nil
+	}
+	id := t.Bundle.ID
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTime)
+	defer cancel()
+	who, _ := client.Connect(ctx, &task.ConnectRequest{ID: id})           // without an answer there is no pid
+	_, _ = client.Shutdown(ctx, &task.ShutdownRequest{ID: id, Now: true}) // it ends the connection: no answer is an answer
+	select {
+	case <-client.Gone():
+		return nil
+	case <-ctx.Done():
+	}
+	pid := int(who.GetShimPid())
+	if pid <= 1 {
+		return fmt.Errorf("shim of %s does not shut down, and does not say its pid", id)
+	}
+	// The connection lives, so the pid is still the shim's.
+	if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("shim of %s does not shut down: kill %d: %w", id, pid, err)
+	}
+	return nil
+}
+
+// shared says whether another task has the same shim.
+func (ts *Tasks) shared(t *Task) bool {
+	own, err := shim.LoadParams(t.Bundle)
+	if err != nil {
+		return false
+	}
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	for _, other := range ts.tasks {
+		if p, err := shim.LoadParams(other.Bundle); other != t && err == nil && p.Address == own.Address {
+			return true
+		}
+	}
+	return false
 }
 
 // unwind undoes in reverse, even when the caller has gone.

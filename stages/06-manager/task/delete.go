@@ -10,6 +10,7 @@ import (
 	task "github.com/containerd/containerd/api/runtime/task/v2"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/slipway-engine/slipway/stages/06-manager/fault"
 	"github.com/slipway-engine/slipway/stages/06-manager/shim"
 )
 
@@ -17,28 +18,54 @@ import (
 const leaveTime = 5 * time.Second
 
 // Delete removes a stopped task, its shim and its bundle, and says how it ended.
+// It is not cut in half when the caller goes away: a shim without its container
+// would stay, and nobody could name it.
 func (ts *Tasks) Delete(ctx context.Context, t *Task) (shim.Exit, error) {
 	client, err := t.Shim(ctx)
 	if err != nil {
 		return t.afterDeath(ctx, "", err)
 	}
+	ctx = context.WithoutCancel(ctx)
 	resp, err := client.Delete(ctx, &task.DeleteRequest{ID: t.Bundle.ID})
+	if fault.Is(fault.FromGRPC(err), fault.NotFound) { // deleted by somebody who did not live to see it
+		resp, err = recorded(t.Bundle), nil
+	}
 	if err != nil {
 		return t.afterDeath(ctx, "", err)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTime)
-	defer cancel()
 	if !t.claim() { // its shim died in this moment
 		<-t.dead
 		return t.exits[""], nil
 	}
-	_, _ = client.Shutdown(ctx, &task.ShutdownRequest{ID: t.Bundle.ID}) // it ends the connection: no answer is an answer
-	err = errors.Join(client.Close(), t.log.Close(), t.Bundle.Remove())
+	err = errors.Join(ts.leave(ctx, client, t), client.Close(), t.log.Close(), t.Bundle.Remove())
 	ts.drop(t)
 	exit := shim.Exit{ID: t.Bundle.ID, Pid: resp.Pid, Status: resp.ExitStatus, ExitedAt: resp.ExitedAt.AsTime()}
 	t.exits = map[string]shim.Exit{"": exit}
 	close(t.dead)
 	return exit, err
+}
+
+// leave asks a shim to go that has lost its container; one that does not answer
+// is ended. The answer is enough: a shim that other containers share stays, and
+// the others wait for the connection's end.
+func (ts *Tasks) leave(ctx context.Context, client *shim.Client, t *Task) error {
+	limited, cancel := context.WithTimeout(ctx, leaveTime)
+	defer cancel()
+	_, err := client.Shutdown(limited, &task.ShutdownRequest{ID: t.Bundle.ID})
+	if err == nil || disconnected(err) {
+		return nil
+	}
+	return ts.end(ctx, client, t)
+}
+
+// recorded is the answer of a shim that has deleted its container already: what
+// exit.json says.
+func recorded(b shim.Bundle) *task.DeleteResponse {
+	exit, known := b.Exits()[""]
+	if !known {
+		exit = shim.Exit{Status: unknownStatus, ExitedAt: time.Now()}
+	}
+	return &task.DeleteResponse{Pid: exit.Pid, ExitStatus: exit.Status, ExitedAt: timestamppb.New(exit.ExitedAt)}
 }
 
 // Wait waits for a process to end. When the shim dies meanwhile, the answer

@@ -105,6 +105,11 @@ type fakeShim struct {
 	status  uint32
 	ended   chan struct{} // closed when the container ends
 	refuses error         // of Create
+	slow    chan struct{} // not nil: Create is answered when it is closed
+	created chan struct{} // not nil: closed when Create has begun
+	lost    bool          // it has deleted its container already
+	mu      sync.Mutex    // guards calls
+	calls   []string      // Delete and Shutdown, in order
 	silent  chan struct{} // not nil: do not answer before it is closed
 	conns   *mortal
 }
@@ -148,6 +153,10 @@ func (f *fakeShim) State(ctx context.Context, r *api.StateRequest) (*api.StateRe
 }
 
 func (f *fakeShim) Create(context.Context, *api.CreateTaskRequest) (*api.CreateTaskResponse, error) {
+	if f.created != nil {
+		close(f.created)
+		<-f.slow
+	}
 	if f.refuses != nil {
 		return nil, f.refuses
 	}
@@ -163,13 +172,29 @@ func (f *fakeShim) Wait(ctx context.Context, _ *api.WaitRequest) (*api.WaitRespo
 	}
 }
 
+// Connect tells no pid: this shim is the test itself.
+func (f *fakeShim) Connect(context.Context, *api.ConnectRequest) (*api.ConnectResponse, error) {
+	return &api.ConnectResponse{}, nil
+}
+
 func (f *fakeShim) Delete(context.Context, *api.DeleteRequest) (*api.DeleteResponse, error) {
+	f.note("delete")
+	if f.lost {
+		return nil, status.Error(codes.NotFound, "no such container")
+	}
 	return &api.DeleteResponse{Pid: 42, ExitStatus: f.status, ExitedAt: timestamppb.Now()}, nil
 }
 
 func (f *fakeShim) Shutdown(context.Context, *api.ShutdownRequest) (*emptypb.Empty, error) {
+	f.note("shutdown")
 	go f.conns.die()
 	return &emptypb.Empty{}, nil
+}
+
+func (f *fakeShim) note(call string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls = append(f.calls, call)
 }
 
 func serveShim(t *testing.T, path string, f *fakeShim) *fakeShim {
@@ -192,8 +217,10 @@ type fakeLauncher struct {
 	mu      sync.Mutex
 	shims   map[string]*fakeShim
 	deleted []string
-	failure error // of start
-	refuses error // of the shim's Create
+	failure error          // of start
+	refuses error          // of the shim's Create
+	slow    bool           // the shim's Create waits until it is told to go on
+	started chan *fakeShim // not nil: told of each shim
 }
 
 func (l *fakeLauncher) Start(_ context.Context, b shim.Bundle, _ string, _ *anypb.Any) (shim.Params, error) {
@@ -203,7 +230,14 @@ func (l *fakeLauncher) Start(_ context.Context, b shim.Bundle, _ string, _ *anyp
 	p := shim.Params{Version: 2, Address: b.Path("s.sock"), Protocol: "ttrpc"}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.shims[b.ID] = serveShim(l.t, p.Address, &fakeShim{refuses: l.refuses})
+	f := &fakeShim{refuses: l.refuses}
+	if l.slow {
+		f.slow, f.created = make(chan struct{}), make(chan struct{})
+	}
+	l.shims[b.ID] = serveShim(l.t, p.Address, f)
+	if l.started != nil {
+		l.started <- f
+	}
 	return p, os.WriteFile(b.Path("address"), []byte(p.Address), 0o600)
 }
 
@@ -293,6 +327,43 @@ func TestCreateFails(t *testing.T) {
 	l.refuses = nil
 	_, err = ts.Create(t.Context(), Request{Namespace: "ns", ID: "web"})
 	require.NoError(t, err)
+}
+
+// TestCallerLeavesDuringCreate: the shim's Create is let finish, and undone.
+func TestCallerLeavesDuringCreate(t *testing.T) {
+	ts, l, _ := newTasks(t)
+	l.slow, l.started = true, make(chan *fakeShim, 1)
+	ctx, leave := context.WithCancel(t.Context())
+	result := make(chan error)
+	go func() {
+		_, err := ts.Create(ctx, Request{Namespace: "ns", ID: "web", Config: []byte("{}")})
+		result <- err
+	}()
+	f := <-l.started
+	<-f.created
+	leave()
+	time.Sleep(20 * time.Millisecond)
+	require.Empty(t, f.calls, "nothing is undone that is not finished")
+	close(f.slow)
+	require.ErrorIs(t, <-result, context.Canceled)
+	require.Equal(t, []string{"delete", "shutdown"}, f.calls)
+	found, err := shim.List(ts.State)
+	require.NoError(t, err)
+	require.Empty(t, found)
+}
+
+// TestDeleteAgain: a delete that was cut in half is finished by the next one.
+func TestDeleteAgain(t *testing.T) {
+	ts, l, _ := newTasks(t)
+	task, err := ts.Create(t.Context(), Request{Namespace: "ns", ID: "web", Config: []byte("{}")})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(task.Bundle.Path("exit.json"), []byte(`{"id":"web","pid":42,"status":7}`), 0o600))
+	l.shims["web"].lost = true
+	exit, err := ts.Delete(t.Context(), task)
+	require.NoError(t, err)
+	require.EqualValues(t, 7, exit.Status)
+	require.Equal(t, []string{"delete", "shutdown"}, l.shims["web"].calls)
+	require.NoDirExists(t, task.Bundle.Dir)
 }
 
 // TestShimDies: a waiting client gets the exit that the burial found, the events
