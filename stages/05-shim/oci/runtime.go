@@ -22,6 +22,7 @@ type Runtime struct {
 	Root          string // --root: where it keeps its containers
 	SystemdCgroup bool
 	Debug         bool
+	OffPath       bool // it never asks for its own path, so it may be executed by a descriptor
 	Reaper        *reap.Reaper
 }
 
@@ -49,7 +50,7 @@ func (r *Runtime) Create(id, bundle string, o CreateOptions) error {
 	if o.NoNewKeyring {
 		args = append(args, "--no-new-keyring")
 	}
-	return r.run(call{log: r.log(bundle), args: append(args, id), stdio: o.Stdio})
+	return r.run(call{log: r.log(bundle), args: append(args, id), stdio: o.Stdio, shown: true})
 }
 
 // Start lets the container's first process become the user's program.
@@ -72,7 +73,7 @@ func (r *Runtime) Exec(id string, o ExecOptions) error {
 	if o.ConsoleSocket != "" {
 		args = append(args, "--console-socket", o.ConsoleSocket)
 	}
-	return r.run(call{log: o.LogFile, args: append(args, id), stdio: o.Stdio})
+	return r.run(call{log: o.LogFile, args: append(args, id), stdio: o.Stdio, shown: true})
 }
 
 // Kill sends a signal to the container's first process, or to all of its processes.
@@ -137,6 +138,7 @@ type call struct {
 	stdio  Stdio
 	input  []byte        // stdin when stdio has none
 	output *bytes.Buffer // stdout when it is wanted here
+	shown  bool          // a process in the container may see the program as its own
 }
 
 func (r *Runtime) globals(c call) (args []string) {
@@ -172,6 +174,9 @@ func (r *Runtime) run(c call) error {
 		cmd.Stdout = c.output
 	}
 	c.stdio.give(cmd)
+	if c.shown && r.OffPath {
+		defer throughView(cmd)()
+	}
 	from := size(c.log)
 	if err := cmd.Run(); err != nil && !errors.Is(err, exec.ErrWaitDelay) {
 		return &Error{Verb: c.args[0], Message: message(c.log, from, stderr.Bytes()), Err: err}

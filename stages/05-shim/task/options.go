@@ -130,6 +130,7 @@ func (l *Launch) fill(c Config) {
 func (l *Launch) runtime(c Config) *oci.Runtime {
 	return &oci.Runtime{
 		Program: l.Program, Root: l.Root, SystemdCgroup: l.SystemdCgroup, Debug: c.Debug, Reaper: c.Reaper,
+		OffPath: filepath.Base(l.Program) == "slipway-runtime",
 	}
 }
 
