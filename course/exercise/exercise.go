@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/BurntSushi/toml"
 
@@ -105,3 +106,63 @@ func (e Exercise) check(dir string) error {
 func (e Exercise) Patch(dir string, m Mistake) string {
 	return filepath.Join(dir, "testdata", "mistakes", e.Slug, m.Name+".patch")
 }
+
+// Course loads the exercises of every stage, in order.
+func Course(root string) ([]Exercise, error) {
+	stages, err := Stages(root)
+	if err != nil {
+		return nil, err
+	}
+	var all []Exercise
+	for _, s := range stages {
+		list, err := Load(root, s)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, InOrder(list)...)
+	}
+	return all, nil
+}
+
+// InOrder puts each exercise behind those that it needs, and otherwise keeps
+// the order of the file.
+func InOrder(list []Exercise) []Exercise {
+	var sorted []Exercise
+	seen := map[string]bool{}
+	var visit func(e Exercise)
+	visit = func(e Exercise) {
+		if seen[e.Slug] {
+			return
+		}
+		seen[e.Slug] = true
+		for _, need := range e.Needs {
+			if i := index(list, need); i >= 0 {
+				visit(list[i])
+			}
+		}
+		sorted = append(sorted, e)
+	}
+	for _, e := range list {
+		visit(e)
+	}
+	return sorted
+}
+
+// Named finds an exercise by its slug; the error names those that there are.
+func Named(all []Exercise, slug string) (Exercise, error) {
+	if i := index(all, slug); i >= 0 {
+		return all[i], nil
+	}
+	var known []string
+	for _, e := range all {
+		known = append(known, e.Slug)
+	}
+	return Exercise{}, fmt.Errorf("no exercise %q: there are %s", slug, strings.Join(known, ", "))
+}
+
+func index(list []Exercise, slug string) int {
+	return slices.IndexFunc(list, func(e Exercise) bool { return e.Slug == slug })
+}
+
+// Pattern is what go test -run takes.
+func (e Exercise) Pattern() string { return "^(" + e.Test + ")$" }

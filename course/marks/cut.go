@@ -46,11 +46,19 @@ func Snippet(src, slug string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	r, err := named(regions, slug)
+	if err != nil {
+		return "", err
+	}
+	return strings.Join(strings.Split(src, "\n")[r.Begin+1:r.Stub], "\n"), nil
+}
+
+func named(regions []Region, slug string) (Region, error) {
 	i := slices.IndexFunc(regions, func(r Region) bool { return r.Slug == slug })
 	if i < 0 {
-		return "", fmt.Errorf("no exercise %s", slug)
+		return Region{}, fmt.Errorf("no exercise %s", slug)
 	}
-	return strings.Join(strings.Split(src, "\n")[regions[i].Begin+1:regions[i].Stub], "\n"), nil
+	return regions[i], nil
 }
 
 var comment = regexp.MustCompile(`^(\s*)// ?`)

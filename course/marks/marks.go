@@ -21,7 +21,7 @@ import (
 // Region is one marked exercise in a file. Lines count from 0.
 type Region struct {
 	Slug             string
-	Begin, Stub, End int // the lines of the three marks
+	Begin, Stub, End int // the lines of the three marks; Stub is -1 in a cut
 }
 
 var (
@@ -32,6 +32,23 @@ var (
 // Find lists the regions of a source text, in order. A begin without its end, a
 // region without a stub, or a nested one is an error that names the line.
 func Find(src string) ([]Region, error) {
+	found, err := scan(src)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range found {
+		if r.Stub < 0 {
+			return nil, fmt.Errorf("line %d: %s has no stub", r.End+1, r.Slug)
+		}
+	}
+	return found, nil
+}
+
+// FindCut lists the regions of a cut, which has marks but no stubs: their Stub
+// is -1.
+func FindCut(src string) ([]Region, error) { return scan(src) }
+
+func scan(src string) ([]Region, error) {
 	var found []Region
 	var open *Region
 	for n, line := range strings.Split(src, "\n") {
@@ -50,8 +67,6 @@ func Find(src string) ([]Region, error) {
 			open.Stub = n
 		case m[2] != open.Slug:
 			return nil, fmt.Errorf("line %d: %s ends inside %s", n+1, m[2], open.Slug)
-		case open.Stub < 0:
-			return nil, fmt.Errorf("line %d: %s has no stub", n+1, open.Slug)
 		default:
 			open.End = n
 			found = append(found, *open)

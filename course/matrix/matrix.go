@@ -4,67 +4,35 @@ package matrix
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/slipway-engine/slipway/course/exercise"
-	"github.com/slipway-engine/slipway/course/gotest"
 	"github.com/slipway-engine/slipway/course/marks"
+	"github.com/slipway-engine/slipway/course/verdict"
+	"github.com/slipway-engine/slipway/course/why"
 )
 
-// State is what a test says of an exercise.
-type State string
-
-const (
-	NotStarted  State = "NOT STARTED"
-	NotYetRight State = "NOT YET RIGHT"
-	Done        State = "DONE"
-	Broken      State = "BROKEN" // it failed without the words of a diagnosis
-)
-
-// Verdict is a state with its evidence.
-type Verdict struct {
-	State State
-	Slug  string // of the exercise that is named
-	Code  string
-	Text  string
-}
-
-var (
-	notStarted = regexp.MustCompile(`NOT STARTED\s+(\S+)`)
-	notRight   = regexp.MustCompile(`(?s)NOT YET RIGHT\s+(\S+)[^\n]*\[(\S+)\].*`)
-)
-
-// Read takes the verdict out of a test's result.
-func Read(r gotest.Result) Verdict {
-	if m := notStarted.FindStringSubmatch(r.Output); m != nil {
-		return Verdict{State: NotStarted, Slug: m[1], Text: m[0]}
-	}
-	if m := notRight.FindStringSubmatch(r.Output); m != nil {
-		return Verdict{State: NotYetRight, Slug: m[1], Code: m[2], Text: m[0]}
-	}
-	if r.Failed > 0 || r.Passed == 0 {
-		return Verdict{State: Broken, Text: r.Output + strings.Join(r.Skips, "\n")}
-	}
-	return Verdict{State: Done}
-}
+// cheap is how long a test may take to be repeated.
+const cheap = 3 * time.Second
 
 // Matrix is one proof of one stage.
 type Matrix struct {
 	Root, Stage string
-	Exercises   []exercise.Exercise
-	Update      bool // write the golden texts instead of comparing them
+	Exercises   []exercise.Exercise // all of the stage
+	Only        string              // a slug: prove this one alone
+	Update      bool                // write the golden texts instead of comparing them
+	Jobs        int                 // compilations side by side; tests run one after the other
 	Out         io.Writer
 
-	Checks, Skipped int
-	Faults          []string
-	tmp             string
+	Checks, Skipped, Golden int
+	Faults                  []string
+	bench                   *bench
 }
 
 // Prove runs every row. What cannot be tried on this machine is counted in
@@ -75,84 +43,157 @@ func (m *Matrix) Prove(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(tmp)
-	m.tmp = tmp
-	everything := func(string) bool { return true }
-	if err := m.vet(ctx, everything); err != nil {
-		m.fault("skeleton: %v", err)
+	m.bench = &bench{root: m.Root, dir: m.dir(), tmp: tmp, built: map[string]*built{}}
+	m.Checks++
+	for _, code := range why.Missing(m.Root, m.Exercises) {
+		m.fault("docs/why/%s.md is missing: course why %s has nothing to say", code, code)
 	}
-	for _, e := range m.Exercises {
-		if err := m.row(ctx, e); err != nil {
-			return fmt.Errorf("%s: %w", e.Slug, err)
+	if m.Only == "" {
+		if err := m.vet(ctx, everything, "./..."); err != nil {
+			m.fault("skeleton: %v", err)
+		}
+	}
+	rows := m.rows()
+	if err := m.compile(ctx, rows); err != nil {
+		return err
+	}
+	for _, r := range rows {
+		if err := m.prove(ctx, r); err != nil {
+			return fmt.Errorf("%s: %w", r.e.Slug, err)
 		}
 	}
 	return nil
 }
 
-func (m *Matrix) row(ctx context.Context, e exercise.Exercise) error {
-	faults := len(m.Faults)
-	for _, cut := range []struct {
-		name    string
-		stubbed func(string) bool
-		want    State
-	}{
-		{"solution", func(string) bool { return false }, Done},
-		{"stub", func(s string) bool { return s == e.Slug }, NotStarted},
-		{"skeleton", func(string) bool { return true }, NotStarted},
-	} {
-		v, err := m.try(ctx, e, cut.stubbed)
-		if err != nil {
-			return fmt.Errorf("%s: %w", cut.name, err)
+func everything(string) bool { return true }
+func nothing(string) bool    { return false }
+
+// trial is one cut or mistake with the test that is run on it.
+type trial struct {
+	name  string
+	e     exercise.Exercise // whose test is run
+	files map[string]string // cut or patched sources, by path
+	judge func(trial, verdict.Verdict)
+}
+
+// row is everything that is proved of one exercise.
+type row struct {
+	e      exercise.Exercise
+	trials []trial
+}
+
+func (m *Matrix) rows() []row {
+	var rows []row
+	for _, e := range m.Exercises {
+		if m.Only != "" && e.Slug != m.Only {
+			continue
 		}
-		m.expect(e, cut.name, v, cut.want)
+		r := row{e: e}
+		alone := func(s string) bool { return s == e.Slug }
+		m.add(&r, "solution", e, nothing, m.want(verdict.Done))
+		m.add(&r, "stub", e, alone, m.want(verdict.NotStarted))
+		m.add(&r, "skeleton", e, everything, m.want(verdict.NotStarted))
+		for _, o := range m.Exercises {
+			if o.Slug != e.Slug {
+				m.add(&r, e.Slug+" stubbed alone", o, alone, m.neighbour(e))
+			}
+		}
+		for _, wrong := range e.Mistakes {
+			files, err := m.patched(e.Patch(m.dir(), wrong))
+			if err != nil {
+				m.fault("%s: %v", e.Patch(m.dir(), wrong), err)
+				continue
+			}
+			r.trials = append(r.trials, trial{"mistake " + wrong.Name, e, files, m.mistake(wrong)})
+		}
+		rows = append(rows, r)
 	}
-	if err := m.neighbours(ctx, e); err != nil {
-		return err
+	return rows
+}
+
+func (m *Matrix) add(r *row, name string, e exercise.Exercise, stubbed func(string) bool, judge func(trial, verdict.Verdict)) {
+	files, err := m.cut(stubbed)
+	if err != nil {
+		m.fault("%s, %s: %v", e.Slug, name, err)
+		return
 	}
-	for _, mistake := range e.Mistakes {
-		if err := m.mistake(ctx, e, mistake); err != nil {
-			return fmt.Errorf("mistake %s: %w", mistake.Name, err)
+	r.trials = append(r.trials, trial{name, e, files, judge})
+}
+
+// prove runs the trials of a row, and vets the cut at its exercise.
+func (m *Matrix) prove(ctx context.Context, r row) error {
+	faults, start := len(m.Faults), time.Now()
+	at := slices.IndexFunc(exercise.InOrder(m.Exercises), func(e exercise.Exercise) bool { return e.Slug == r.e.Slug })
+	later := exercise.InOrder(m.Exercises)[at:]
+	if err := m.vet(ctx, func(s string) bool {
+		return slices.ContainsFunc(later, func(e exercise.Exercise) bool { return e.Slug == s })
+	}, m.packages()...); err != nil {
+		m.fault("the cut at %s: %v", r.e.Slug, err)
+	}
+	for _, t := range r.trials {
+		v, took, err := m.bench.run(ctx, t, 1)
+		if err != nil {
+			return fmt.Errorf("%s: %w", t.name, err)
+		}
+		t.judge(t, v)
+		if t.name == "solution" && v.State == verdict.Done && took < cheap { // no flake is shipped
+			if v, _, err = m.bench.run(ctx, t, 2); err != nil {
+				return fmt.Errorf("%s, repeated: %w", t.name, err)
+			}
+			t.judge(t, v)
 		}
 	}
 	mark := "ok  "
 	if len(m.Faults) > faults {
 		mark = "FAIL"
 	}
-	fmt.Fprintf(m.Out, "%s %-28s solution, stub, skeleton, %d mistakes\n", mark, e.Slug, len(e.Mistakes))
+	fmt.Fprintf(m.Out, "%s %-28s solution ×3, stub, skeleton, cut, %d neighbours, %d mistakes  %4.1f s\n",
+		mark, r.e.Slug, len(m.Exercises)-1, len(r.e.Mistakes), time.Since(start).Seconds())
 	return nil
+}
+
+// packages are those that hold exercises.
+func (m *Matrix) packages() []string {
+	var dirs []string
+	for _, e := range m.Exercises {
+		if d := "./" + filepath.Dir(e.File); !slices.Contains(dirs, d) {
+			dirs = append(dirs, d)
+		}
+	}
+	return dirs
 }
 
 func (m *Matrix) fault(format string, args ...any) {
 	m.Faults = append(m.Faults, m.Stage+": "+fmt.Sprintf(format, args...))
 }
 
-func (m *Matrix) expect(e exercise.Exercise, cut string, v Verdict, want State) {
-	m.Checks++
-	if v.State == Broken && strings.Contains(v.Text, ": needs ") {
-		m.Skipped++
-		return
-	}
-	if v.State != want || (want == NotStarted && cut == "stub" && v.Slug != e.Slug) {
-		m.fault("%s, %s: %s %s, want %s\n%s", e.Slug, cut, v.State, v.Slug, want, v.Text)
+// want expects a state, and from a stub that it names its own exercise.
+func (m *Matrix) want(want verdict.State) func(trial, verdict.Verdict) {
+	return func(t trial, v verdict.Verdict) {
+		m.Checks++
+		switch {
+		case v.State == verdict.Unverifiable:
+			m.Skipped++
+		case v.State != want || (want == verdict.NotStarted && t.name == "stub" && v.Slug != t.e.Slug):
+			m.fault("%s, %s: %s %s, want %s\n%s", t.e.Slug, t.name, v.State, v.Slug, want, v.Text)
+		}
 	}
 }
 
-// neighbours stubs e alone: what depends on it is not done, the rest is.
-func (m *Matrix) neighbours(ctx context.Context, e exercise.Exercise) error {
-	for _, o := range m.Exercises {
-		if o.Slug == e.Slug {
-			continue
-		}
-		v, err := m.try(ctx, o, func(s string) bool { return s == e.Slug })
-		if err != nil {
-			return err
-		}
+// neighbour expects of the others, with e stubbed alone, that what depends on it
+// is not done and the rest is.
+func (m *Matrix) neighbour(e exercise.Exercise) func(trial, verdict.Verdict) {
+	return func(t trial, v verdict.Verdict) {
 		m.Checks++
-		depends := slices.Contains(m.needs(o), e.Slug)
-		if depends == (v.State == Done) {
-			m.fault("%s stubbed alone: %s is %s, and its needs say depends=%t\n%s", e.Slug, o.Slug, v.State, depends, v.Text)
+		if v.State == verdict.Unverifiable {
+			m.Skipped++
+			return
+		}
+		depends := slices.Contains(m.needs(t.e), e.Slug)
+		if depends == (v.State == verdict.Done) {
+			m.fault("%s: %s is %s, and its needs say depends=%t\n%s", t.name, t.e.Slug, v.State, depends, v.Text)
 		}
 	}
-	return nil
 }
 
 // needs are all exercises that must be done before o, directly or not.
@@ -166,15 +207,6 @@ func (m *Matrix) needs(o exercise.Exercise) []string {
 		}
 	}
 	return all
-}
-
-// try runs the test of one exercise against a cut of the stage.
-func (m *Matrix) try(ctx context.Context, e exercise.Exercise, stubbed func(string) bool) (Verdict, error) {
-	files, err := m.cut(stubbed)
-	if err != nil {
-		return Verdict{}, err
-	}
-	return m.run(ctx, e, files)
 }
 
 func (m *Matrix) dir() string { return filepath.Join(m.Root, "stages", m.Stage) }
@@ -194,33 +226,12 @@ func (m *Matrix) cut(stubbed func(string) bool) (map[string]string, error) {
 		if files[path], err = marks.Cut(string(src), stubbed); err != nil {
 			return nil, fmt.Errorf("%s: %w", e.File, err)
 		}
+		if again, err := marks.Cut(string(src), stubbed); err != nil || again != files[path] {
+			return nil, fmt.Errorf("%s: cutting it twice gives two texts (%v)", e.File, err)
+		}
+		if strings.Contains(files[path], "//ex:stub") {
+			return nil, fmt.Errorf("%s: a stub's mark is left in the cut", e.File)
+		}
 	}
 	return files, nil
-}
-
-// run tests with files in place of those on disk (go help build, -overlay).
-func (m *Matrix) run(ctx context.Context, e exercise.Exercise, files map[string]string) (Verdict, error) {
-	overlay, err := m.overlay(files)
-	if err != nil {
-		return Verdict{}, err
-	}
-	r, err := gotest.Run(ctx, m.dir(), nil, io.Discard, "-overlay", overlay, "-run", "^("+e.Test+")$", e.Package)
-	return Read(r), err
-}
-
-func (m *Matrix) overlay(files map[string]string) (string, error) {
-	replace := map[string]string{}
-	for path, src := range files {
-		to := filepath.Join(m.tmp, strings.ReplaceAll(strings.TrimPrefix(path, m.Root), "/", "_"))
-		if err := os.WriteFile(to, []byte(src), 0o600); err != nil {
-			return "", err
-		}
-		replace[path] = to
-	}
-	b, err := json.Marshal(map[string]any{"Replace": replace})
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(m.tmp, "overlay.json")
-	return path, os.WriteFile(path, b, 0o600)
 }

@@ -2,10 +2,8 @@ package matrix
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -13,30 +11,23 @@ import (
 	"github.com/bluekeyes/go-gitdiff/gitdiff"
 
 	"github.com/slipway-engine/slipway/course/exercise"
+	"github.com/slipway-engine/slipway/course/verdict"
 )
 
-// mistake applies the patch and wants its diagnosis, code and golden text.
-func (m *Matrix) mistake(ctx context.Context, e exercise.Exercise, wrong exercise.Mistake) error {
-	patch := e.Patch(m.dir(), wrong)
-	files, err := m.patched(patch)
-	if err != nil {
-		m.fault("%s: %v", patch, err)
-		return nil
+// mistake expects the diagnosis of a wrong answer, with its code and golden text.
+func (m *Matrix) mistake(wrong exercise.Mistake) func(trial, verdict.Verdict) {
+	return func(t trial, v verdict.Verdict) {
+		m.Checks++
+		switch {
+		case v.State == verdict.Unverifiable:
+			m.Skipped++
+		case v.State != verdict.NotYetRight || v.Code != wrong.Code:
+			m.fault("%s, %s: %s [%s], want %s [%s]\n%s", t.e.Slug, t.name, v.State, v.Code, verdict.NotYetRight, wrong.Code, v.Text)
+		default:
+			path := strings.TrimSuffix(t.e.Patch(m.dir(), wrong), ".patch") + ".golden"
+			m.golden(path, normal(v.Text), t.e.Slug+", "+t.name)
+		}
 	}
-	v, err := m.run(ctx, e, files)
-	if err != nil {
-		return err
-	}
-	m.Checks++
-	if v.State == Broken && strings.Contains(v.Text, ": needs ") {
-		m.Skipped++
-		return nil
-	}
-	if v.State != NotYetRight || v.Code != wrong.Code {
-		m.fault("%s, mistake %s: %s [%s], want %s [%s]\n%s", e.Slug, wrong.Name, v.State, v.Code, NotYetRight, wrong.Code, v.Text)
-		return nil
-	}
-	return m.golden(strings.TrimSuffix(patch, ".patch")+".golden", normal(v.Text), e.Slug+", mistake "+wrong.Name)
 }
 
 // patched applies a unified diff, whose paths start at the stage's folder.
@@ -102,36 +93,20 @@ func normal(text string) string {
 	return strings.Join(strings.Fields(text), " ") + "\n"
 }
 
-func (m *Matrix) golden(path, got, what string) error {
+func (m *Matrix) golden(path, got, what string) {
+	m.Golden++
 	if m.Update {
-		return os.WriteFile(path, []byte(got), 0o644)
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			m.fault("%s: %v", what, err)
+		}
+		return
 	}
 	want, err := os.ReadFile(path)
 	if err != nil {
 		m.fault("%s: no golden text (course check --update writes it): %v", what, err)
-		return nil
+		return
 	}
 	if string(want) != got {
 		m.fault("%s: the text differs\n  got  %s  want %s", what, got, want)
 	}
-	return nil
-}
-
-// vet compiles and vets a cut.
-func (m *Matrix) vet(ctx context.Context, stubbed func(string) bool) error {
-	files, err := m.cut(stubbed)
-	if err != nil {
-		return err
-	}
-	overlay, err := m.overlay(files)
-	if err != nil {
-		return err
-	}
-	cmd := exec.CommandContext(ctx, "go", "vet", "-overlay", overlay, "./...")
-	cmd.Dir = m.dir()
-	m.Checks++
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go vet: %s", out)
-	}
-	return nil
 }

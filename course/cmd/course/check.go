@@ -4,56 +4,111 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/slipway-engine/slipway/course/chapter"
 	"github.com/slipway-engine/slipway/course/exercise"
 	"github.com/slipway-engine/slipway/course/matrix"
 )
 
+type checkOptions struct {
+	update bool
+	jobs   int
+}
+
 func newCheck() *cobra.Command {
-	update := false
+	var o checkOptions
 	cmd := &cobra.Command{
-		Use: "check [STAGE...]", Short: "Prove every exercise: solution, stub, skeleton and mistakes",
+		Use: "check [STAGE|SLUG...]", Short: "Prove every exercise: solution, stub, skeleton, neighbours and mistakes",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runCheck(cmd.Context(), cmd.OutOrStdout(), args, update)
+			return runCheck(cmd.Context(), cmd.OutOrStdout(), args, o)
 		},
 	}
-	cmd.Flags().BoolVar(&update, "update", false, "write the mistakes' golden texts")
+	cmd.Flags().BoolVar(&o.update, "update", false, "write the mistakes' golden texts")
+	cmd.Flags().IntVar(&o.jobs, "jobs", 2, "how many compilations side by side")
 	return cmd
 }
 
-func runCheck(ctx context.Context, out io.Writer, args []string, update bool) error {
+// subject is what to prove: a stage, or one exercise of it.
+type subject struct{ stage, slug string }
+
+func subjects(root string, args []string) ([]subject, error) {
+	var all []subject
+	if len(args) == 0 {
+		stages, err := exercise.Stages(root)
+		for _, s := range stages {
+			all = append(all, subject{stage: s})
+		}
+		return all, err
+	}
+	for _, a := range args {
+		if strings.Contains(a, ".") {
+			course, err := exercise.Course(root)
+			if err != nil {
+				return nil, err
+			}
+			e, err := exercise.Named(course, a)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, subject{e.Stage, e.Slug})
+			continue
+		}
+		stages, err := chosen(root, []string{a})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, subject{stage: stages[0]})
+	}
+	return all, nil
+}
+
+func runCheck(ctx context.Context, out io.Writer, args []string, o checkOptions) error {
 	root, err := checkout()
 	if err != nil {
 		return err
 	}
-	stages, err := chosen(root, args)
+	list, err := subjects(root, args)
 	if err != nil {
 		return err
 	}
+	start := time.Now()
 	var faults []string
-	checks, skipped, exercises, mistakes := 0, 0, 0, 0
-	for _, s := range stages {
-		list, err := exercise.Load(root, s)
+	checks, skipped, exercises, mistakes, golden := 0, 0, 0, 0, 0
+	for _, s := range list {
+		m := matrix.Matrix{Root: root, Stage: s.stage, Only: s.slug, Update: o.update, Jobs: o.jobs, Out: out}
+		if m.Exercises, err = exercise.Load(root, s.stage); err != nil {
+			return err
+		}
+		if err := m.Prove(ctx); err != nil {
+			return fmt.Errorf("%s: %w", s.stage, err)
+		}
+		faults = append(faults, m.Faults...)
+		checks, skipped, golden = checks+m.Checks, skipped+m.Skipped, golden+m.Golden
+		for _, e := range m.Exercises {
+			if s.slug == "" || e.Slug == s.slug {
+				exercises, mistakes = exercises+1, mistakes+len(e.Mistakes)
+			}
+		}
+	}
+	if len(args) == 0 {
+		stale, err := chapter.Stale(root)
 		if err != nil {
 			return err
 		}
-		m := matrix.Matrix{Root: root, Stage: s, Exercises: list, Update: update, Out: out}
-		if err := m.Prove(ctx); err != nil {
-			return fmt.Errorf("%s: %w", s, err)
-		}
-		faults = append(faults, m.Faults...)
-		checks, skipped, exercises = checks+m.Checks, skipped+m.Skipped, exercises+len(list)
-		for _, e := range list {
-			mistakes += len(e.Mistakes)
+		checks++
+		for _, s := range stale {
+			faults = append(faults, s+" is not what `course docs` makes of it")
 		}
 	}
 	for _, f := range faults {
 		fmt.Fprintf(out, "FAIL %s\n", f)
 	}
-	fmt.Fprintf(out, "%d exercises, %d mistakes with golden texts; %d not verifiable here\n", exercises, mistakes, skipped)
-	fmt.Fprintf(out, "course: %d passed, %d failed, %d skipped\n", checks-len(faults)-skipped, len(faults), skipped)
+	fmt.Fprintf(out, "%d exercises, %d mistakes, %d golden texts, %.0f seconds; %d not verifiable here\n", exercises, mistakes, golden, time.Since(start).Seconds(), skipped)
+	fmt.Fprintf(out, "course: %d passed, %d failed, %d skipped\n", max(0, checks-len(faults)-skipped), len(faults), skipped)
 	if len(faults) > 0 {
 		return exitCode(1)
 	}

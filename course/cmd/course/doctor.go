@@ -14,14 +14,15 @@ import (
 )
 
 func newDoctor() *cobra.Command {
-	asJSON := false
+	asJSON, report := false, false
 	cmd := &cobra.Command{
 		Use: "doctor", Short: "Tell what this machine can and cannot do, by trying", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runDoctor(cmd.Context(), cmd.OutOrStdout(), asJSON)
+			return runDoctor(cmd.Context(), cmd.OutOrStdout(), asJSON, report)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&report, "report", false, "print what a bug report needs to say about the machine")
 	cmd.AddCommand(&cobra.Command{
 		Use: "probe CHECK", Hidden: true, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -37,8 +38,12 @@ func newDoctor() *cobra.Command {
 	return cmd
 }
 
-func runDoctor(ctx context.Context, out io.Writer, asJSON bool) error {
+func runDoctor(ctx context.Context, out io.Writer, asJSON, report bool) error {
 	all := doctor.Examine(ctx, []string{"/proc/self/exe", "doctor", "probe"})
+	if report {
+		fmt.Fprint(out, doctor.Report(ctx, all))
+		return nil
+	}
 	if asJSON {
 		if err := json.NewEncoder(out).Encode(all); err != nil {
 			return err

@@ -15,16 +15,21 @@ import (
 )
 
 func main() {
+	os.Exit(run())
+}
+
+func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	err := newCourse().ExecuteContext(ctx)
 	stop()
 	if code, ok := errors.AsType[exitCode](err); ok {
-		os.Exit(int(code))
+		return int(code)
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "course: %v\n", err)
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }
 
 // exitCode ends the program without another word.
@@ -38,7 +43,8 @@ func newCourse() *cobra.Command {
 		SilenceErrors: true, SilenceUsage: true,
 	}
 	cmd.CompletionOptions.HiddenDefaultCmd = true
-	cmd.AddCommand(newTest(), newCheck(), newStart(), newStatus(), newHint(), newDoctor(), newDemo(), newMan())
+	cmd.AddCommand(newStart(), newTest(), newWatch(), newStatus(), newNext(), newHint(), newWhy(), newPeek(), newReset(), newGoto(), newUse(),
+		newDoctor(), newDemo(), newCheck(), newDocs(), newMan())
 	return cmd
 }
 

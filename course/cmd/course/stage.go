@@ -2,12 +2,15 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/slipway-engine/slipway/course/exercise"
+	"github.com/slipway-engine/slipway/course/learner"
 )
+
+// tool is how a learner runs this program from the checkout's root: a script
+// that `course start` puts there.
+const tool = learner.Script
 
 // chosen turns "3", "stage-3" or "03-rootfs" into stage folders; none means all.
 func chosen(root string, args []string) ([]string, error) {
@@ -29,11 +32,4 @@ func chosen(root string, args []string) ([]string, error) {
 		}
 	}
 	return stages, nil
-}
-
-// copied is the learner's copy of a stage, if there is one.
-func copied(root, stage string) (string, bool) {
-	dir := filepath.Join(root, "learn", stage)
-	_, err := os.Stat(filepath.Join(dir, "go.mod"))
-	return dir, err == nil
 }

@@ -11,9 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/slipway-engine/slipway/course/exercise"
 	"github.com/slipway-engine/slipway/course/gotest"
-	"github.com/slipway-engine/slipway/course/matrix"
+	"github.com/slipway-engine/slipway/course/learner"
+	"github.com/slipway-engine/slipway/course/screen"
 )
 
 func newTest() *cobra.Command {
@@ -48,8 +48,11 @@ func runTest(ctx context.Context, out io.Writer, args []string, vm bool) error {
 		return err
 	}
 	if len(args) > 0 && !vm {
-		if dir, ok := copied(root, stages[0]); ok {
-			return testCopy(ctx, out, root, stages[0], dir)
+		if learner.Chosen(root, stages[0]) == learner.Mine {
+			return testCopy(ctx, screen.New(out), root, stages[0])
+		}
+		if _, there := learner.Dir(root, stages[0]); there {
+			fmt.Fprintf(out, "the reference of %s; your copy rests (%s use mine %s takes it up again)\n", stages[0], tool, stages[0][1:2])
 		}
 	}
 	var all gotest.Result
@@ -101,34 +104,4 @@ func knownSkips(root string) (int, error) {
 		return 0, err
 	}
 	return strconv.Atoi(strings.TrimSpace(string(b)))
-}
-
-// testCopy tests a learner's copy, exercise by exercise in their order, and
-// stops at the first that is not right with its explanation.
-func testCopy(ctx context.Context, out io.Writer, root, stage, dir string) error {
-	exercises, err := exercise.Load(root, stage)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(out, "%s: your copy in learn/%s\n\n", stage, stage)
-	var explain string
-	counts := map[matrix.State]int{}
-	for _, e := range exercises {
-		r, err := gotest.Run(ctx, dir, []string{"GOWORK=" + filepath.Join(root, "learn", "go.work")}, io.Discard, "-count=1", "-run", "^("+e.Test+")$", e.Package)
-		if err != nil {
-			return err
-		}
-		v := matrix.Read(r)
-		counts[v.State]++
-		fmt.Fprintf(out, "  %-13s  %-24s %s\n", v.State, e.Slug, e.Title)
-		if v.State != matrix.Done && explain == "" {
-			explain = v.Text
-		}
-	}
-	fmt.Fprintf(out, "\n%s\n%d done · %d not yet right · %d not started\n", explain,
-		counts[matrix.Done], counts[matrix.NotYetRight]+counts[matrix.Broken], counts[matrix.NotStarted])
-	if counts[matrix.Done] < len(exercises) {
-		return exitCode(1)
-	}
-	return nil
 }

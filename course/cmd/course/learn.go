@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/slipway-engine/slipway/course/exercise"
+	"github.com/slipway-engine/slipway/course/learner"
+	"github.com/slipway-engine/slipway/course/progress"
+	"github.com/slipway-engine/slipway/course/screen"
+	"github.com/slipway-engine/slipway/course/verdict"
+)
+
+// testCopy tests a learner's copy, exercise by exercise in their order, notes
+// the states, and explains the first that is not right.
+func testCopy(ctx context.Context, out screen.Screen, root, stage string) (err error) {
+	list, err := exercise.Load(root, stage)
+	if err != nil {
+		return err
+	}
+	trial, err := learner.NewTrial(root, stage)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, trial.Close()) }()
+	fmt.Fprintf(out, "%s: your copy in learn/%s\n\n", stage, stage)
+	var all []verdict.State
+	var first *exercise.Exercise
+	var explain verdict.Verdict
+	for _, e := range exercise.InOrder(list) {
+		v, err := trial.Try(ctx, e)
+		if err != nil {
+			return fmt.Errorf("%s: %w", e.Slug, err)
+		}
+		if err := note(root, e, v); err != nil {
+			return err
+		}
+		all = append(all, v.State)
+		fmt.Fprintf(out, "  %s %s  %s %s\n", out.Sign(v.State), screen.Fit(words(v), 13), screen.Fit(e.Slug, 20), shorten(e.Title, 80-4-15-21))
+		if first == nil && v.State != verdict.Done && v.State != verdict.Unverifiable {
+			first, explain = new(e), v
+		}
+	}
+	fmt.Fprintf(out, "\n%s\n", count(all))
+	if first == nil {
+		fmt.Fprintln(out)
+		return printNext(out, root, stage)
+	}
+	fmt.Fprintln(out)
+	explainVerdict(out, *first, explain)
+	fmt.Fprintf(out, "\nthen   make stage-%s test\n", stage[1:2])
+	return exitCode(1)
+}
+
+func shorten(text string, columns int) string {
+	return strings.TrimRight(screen.Fit(text, columns), " ")
+}
+
+// words is a state as it is shown to a learner, who knows three and "not here".
+func words(v verdict.Verdict) string {
+	switch v.State {
+	case verdict.Broken:
+		return string(verdict.NotYetRight)
+	case verdict.Unverifiable:
+		return "NOT HERE"
+	}
+	return string(v.State)
+}
+
+func note(root string, e exercise.Exercise, v verdict.Verdict) error {
+	return progress.Update(root, func(n progress.Notes) { n.Tested(e.Slug, v, time.Now()) })
+}
+
+// explainVerdict tells what is wrong and the exact next command.
+func explainVerdict(out screen.Screen, e exercise.Exercise, v verdict.Verdict) {
+	switch v.State {
+	case verdict.NotStarted:
+		slug := e.Slug
+		if v.Slug != "" {
+			slug = v.Slug
+		}
+		fmt.Fprintf(out, "NOT STARTED  %s   %q\n", slug, e.Title)
+		fmt.Fprintf(out, "  This is where you begin: replace the stub in learn/%s/%s (%d minutes).\n", e.Stage, e.File, e.Minutes)
+		fmt.Fprintf(out, "  read   %s\n\nhint   %s hint %s\n", e.Docs, tool, slug)
+	case verdict.NotYetRight:
+		fmt.Fprintln(out, strings.TrimRight(cleaned(v.Text), "\n"))
+		if v.Code == "COMPILE" {
+			return
+		}
+		fmt.Fprintf(out, "\nmore   %[1]s why %[2]s\nhint   %[1]s hint %[3]s\n", tool, v.Code, e.Slug)
+	default: // it broke in a way that nobody foresaw: all there is, unedited
+		fmt.Fprintf(out, "NOT YET RIGHT  %s   %q\n%s\nhint   %s hint %s\n", e.Slug, e.Title, v.Text, tool, e.Slug)
+	}
+}
+
+// cleaned is a diagnosis without the words of the test runner behind it.
+func cleaned(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "--- ") || strings.HasPrefix(line, "FAIL") || strings.HasPrefix(line, "exit status ") || strings.HasPrefix(line, "=== ") {
+			continue
+		}
+		b.WriteString(strings.TrimPrefix(line, "        ")) // testing indents what t.Fatal says
+	}
+	return b.String()
+}
+
+func count(all []verdict.State) string {
+	n := map[verdict.State]int{}
+	for _, s := range all {
+		n[s]++
+	}
+	text := fmt.Sprintf("%d done · %d not yet right · %d not started", n[verdict.Done], n[verdict.NotYetRight]+n[verdict.Broken], n[verdict.NotStarted])
+	if here := n[verdict.Unverifiable]; here > 0 {
+		text += fmt.Sprintf(" · %d NOT VERIFIABLE HERE (make doctor says why; VM=1 helps)", here)
+	}
+	return text
+}

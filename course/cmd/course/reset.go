@@ -1,0 +1,84 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/slipway-engine/slipway/course/exercise"
+	"github.com/slipway-engine/slipway/course/learner"
+)
+
+func newReset() *cobra.Command {
+	return &cobra.Command{
+		Use: "reset SLUG", Short: "Put the stub back into one exercise; the rest of the file stays", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return runReset(cmd.OutOrStdout(), args) },
+	}
+}
+
+func runReset(out io.Writer, args []string) error {
+	root, e, err := asked(args)
+	if err != nil {
+		return err
+	}
+	kept, err := learner.Reset(root, e)
+	if err != nil {
+		return err
+	}
+	if kept == "" {
+		fmt.Fprintf(out, "%s is as it was at the start\n", e.Slug)
+		return nil
+	}
+	return sayKept(out, root, e.Slug+" is a stub again", kept)
+}
+
+func sayKept(out io.Writer, root, what, kept string) error {
+	rel, err := filepath.Rel(root, kept)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%s; the file as it was is kept in %s\n", what, rel)
+	return nil
+}
+
+func newGoto() *cobra.Command {
+	return &cobra.Command{
+		Use: "goto SLUG", Short: "Go to an exercise: all before it solved, it and all later ones stubs", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return runGoto(cmd.OutOrStdout(), args) },
+	}
+}
+
+// runGoto starts the stage if need be, and changes regions only.
+func runGoto(out io.Writer, args []string) error {
+	root, e, err := asked(args)
+	if err != nil {
+		return err
+	}
+	if _, err := learner.Start(root, e.Stage); err != nil {
+		return err
+	}
+	list, err := exercise.Load(root, e.Stage)
+	if err != nil {
+		return err
+	}
+	put, what := learner.Solve, "the reference's"
+	for _, o := range exercise.InOrder(list) {
+		if o.Slug == e.Slug {
+			put, what = learner.Reset, "a stub"
+		}
+		kept, err := put(root, o)
+		if err != nil {
+			return err
+		}
+		if kept == "" {
+			continue
+		}
+		if err := sayKept(out, root, o.Slug+" is "+what, kept); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(out, "You are at %s. make stage-%s test\n", e.Slug, e.Stage[1:2])
+	return nil
+}

@@ -1,0 +1,58 @@
+package gotest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// BuildError is what the compiler says.
+type BuildError struct{ Output string }
+
+func (e *BuildError) Error() string { return "go test -c: " + strings.TrimSpace(e.Output) }
+
+// Build compiles the tests of pkg ("./cgroup", below dir) into the file to. A
+// test binary can then be run many times, for many patterns.
+func Build(ctx context.Context, dir, pkg, to string, env []string, flags ...string) error {
+	args := append([]string{"test", "-c", "-vet=off", "-ldflags=-s -w", "-o", to}, flags...)
+	cmd := exec.CommandContext(ctx, "go", append(args, pkg)...)
+	cmd.Dir = dir
+	cmd.Env = append(cmd.Environ(), env...)
+	out, err := cmd.CombinedOutput()
+	if _, failed := errors.AsType[*exec.ExitError](err); failed {
+		return &BuildError{string(out)}
+	}
+	return err
+}
+
+// RunBinary runs the tests of a binary that match pattern, in the folder of
+// their package as go test does, count times.
+func RunBinary(ctx context.Context, binary, dir, pkg, pattern string, env []string, count int) (Result, error) {
+	cmd := exec.CommandContext(ctx, "go", "tool", "test2json", "-t", "-p", pkg, binary,
+		"-test.v=test2json", "-test.paniconexit0", "-test.timeout=5m", "-test.run="+pattern, "-test.count="+strconv.Itoa(count))
+	cmd.Dir = filepath.Join(dir, pkg)
+	cmd.Env = append(cmd.Environ(), env...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return Result{}, err
+	}
+	if err := cmd.Start(); err != nil {
+		return Result{}, err
+	}
+	r, err := read(out, io.Discard)
+	if err != nil {
+		return r, fmt.Errorf("read the output of %s: %w", pkg, err)
+	}
+	if err := cmd.Wait(); err != nil && r.Failed == 0 {
+		r.Failed++
+		r.Output += stderr.String()
+	}
+	return r, nil
+}

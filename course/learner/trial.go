@@ -1,0 +1,87 @@
+package learner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/slipway-engine/slipway/course/exercise"
+	"github.com/slipway-engine/slipway/course/gotest"
+	"github.com/slipway-engine/slipway/course/marks"
+	"github.com/slipway-engine/slipway/course/verdict"
+)
+
+// Trial tests the exercises of one stage's copy. The tests of a package are
+// compiled once, for all its exercises.
+type Trial struct {
+	Root, Stage string
+
+	tmp   string
+	built map[string]error // by package
+}
+
+// NewTrial makes the folder for the test binaries; Close removes it.
+func NewTrial(root, stage string) (*Trial, error) {
+	tmp, err := os.MkdirTemp("", "slipway-trial-")
+	return &Trial{Root: root, Stage: stage, tmp: tmp, built: map[string]error{}}, err
+}
+
+// Close removes the test binaries.
+func (t *Trial) Close() error { return os.RemoveAll(t.tmp) }
+
+// Try runs one exercise's test against the learner's copy. What does not
+// compile is not yet right, with the compiler's words.
+func (t *Trial) Try(ctx context.Context, e exercise.Exercise) (verdict.Verdict, error) {
+	dir, there := Dir(t.Root, t.Stage)
+	if !there {
+		return verdict.Verdict{}, fmt.Errorf("you have no copy of %s: make stage-%s start", t.Stage, t.Stage[1:2])
+	}
+	binary := filepath.Join(t.tmp, strings.NewReplacer("/", "_", ".", "").Replace(e.Package)+".test")
+	err, done := t.built[e.Package]
+	if !done {
+		err = gotest.Build(ctx, dir, e.Package, binary, Env(t.Root))
+		t.built[e.Package] = err
+	}
+	if said, ok := errors.AsType[*gotest.BuildError](err); ok {
+		return verdict.Verdict{State: verdict.NotYetRight, Slug: e.Slug, Code: "COMPILE", Text: Compiler(dir, t.Stage, said.Output)}, nil
+	}
+	if err != nil {
+		return verdict.Verdict{}, err
+	}
+	r, err := gotest.RunBinary(ctx, binary, dir, e.Package, e.Pattern(), Env(t.Root), 1)
+	return verdict.Read(r), err
+}
+
+var position = regexp.MustCompile(`^(\S+\.go):([0-9]+):([0-9]+: )?(.*)`)
+
+// Compiler retells what the compiler said, each complaint with the exercise in
+// whose region it lies.
+func Compiler(dir, stage, said string) string {
+	var b strings.Builder
+	b.WriteString("It does not compile.\n")
+	for line := range strings.Lines(said) {
+		line = strings.TrimRight(line, "\n")
+		if strings.HasPrefix(line, "# ") || strings.HasPrefix(line, "FAIL") {
+			continue
+		}
+		m := position.FindStringSubmatch(line)
+		if m == nil {
+			fmt.Fprintf(&b, "  %s\n", line)
+			continue
+		}
+		n, _ := strconv.Atoi(m[2])
+		where := "outside of every exercise"
+		if src, err := os.ReadFile(filepath.Join(dir, m[1])); err == nil {
+			if slug := marks.At(string(src), n); slug != "" {
+				where = "in " + slug
+			}
+		}
+		fmt.Fprintf(&b, "  %s, line %d (learn/%s/%s):\n      %s\n", where, n, stage, m[1], m[4])
+	}
+	return b.String()
+}
