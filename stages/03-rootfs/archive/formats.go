@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 
+	"github.com/distribution/reference"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -27,14 +28,29 @@ func (m *importer) layout() ([]Image, error) {
 		if _, err := m.store.Info(d.Digest); err != nil {
 			return nil, fmt.Errorf("index.json: %w", err)
 		}
-		name := d.Annotations[annotationName]
-		if name == "" {
-			name = d.Annotations[ocispec.AnnotationRefName]
-		}
+		name := nameOf(d.Annotations)
 		d.Annotations = nil
 		images = append(images, Image{name, d})
 	}
 	return images, nil
+}
+
+// nameOf prefers the whole name. But umoci, for one, copies it to the image that it makes out of another: where the spec's own
+// annotation is another tag, that is the one that was meant.
+func nameOf(annotations map[string]string) string {
+	whole, short := annotations[annotationName], annotations[ocispec.AnnotationRefName]
+	if whole == "" {
+		return short
+	}
+	named, err := reference.ParseDockerRef(whole)
+	if err != nil {
+		return whole
+	}
+	tagged, err := reference.WithTag(reference.TrimNamed(named), short)
+	if err != nil {
+		return whole // the short one is no bare tag
+	}
+	return tagged.String()
 }
 
 // dockerArchive reads manifest.json of `docker save` and writes the manifest that such an archive lacks.

@@ -59,6 +59,7 @@ type differ struct {
 	parents []*tar.Header    // directories above the present one that were not written yet
 	links   map[inode]string // files with several names that were written
 	buffer  []byte
+	seen    func(*tar.Header) error // takes the headers instead, and no contents are read; nil for a real layer
 }
 
 type inode struct{ dev, ino uint64 }
@@ -198,12 +199,19 @@ func (d *differ) marks(now look, p string) error {
 
 func (d *differ) flushParents() error {
 	for _, h := range d.parents {
-		if err := d.tar.WriteHeader(h); err != nil {
+		if err := d.header(h); err != nil {
 			return err
 		}
 	}
 	d.parents = nil
 	return nil
+}
+
+func (d *differ) header(h *tar.Header) error {
+	if d.seen != nil {
+		return d.seen(h)
+	}
+	return d.tar.WriteHeader(h)
 }
 
 func (d *differ) whiteout(p string) error {
@@ -215,7 +223,7 @@ func (d *differ) empty(p string) error {
 	if err := d.flushParents(); err != nil {
 		return err
 	}
-	return d.tar.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: p, Format: tar.FormatPAX})
+	return d.header(&tar.Header{Typeflag: tar.TypeReg, Name: p, Format: tar.FormatPAX})
 }
 
 // write writes a whole entry.
@@ -228,19 +236,19 @@ func (d *differ) write(up int, now look, p string) error {
 		key := inode{uint64(now.st.Dev), now.st.Ino}
 		if first, ok := d.links[key]; ok {
 			h.Typeflag, h.Linkname, h.Size, h.PAXRecords = tar.TypeLink, first, 0, nil
-			return d.tar.WriteHeader(h)
+			return d.header(h)
 		}
 		d.links[key] = p
 	}
-	if h.Typeflag != tar.TypeReg {
-		return d.tar.WriteHeader(h)
+	if h.Typeflag != tar.TypeReg || d.seen != nil {
+		return d.header(h)
 	}
 	f, err := openSame(up, now)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	if err := d.tar.WriteHeader(h); err != nil {
+	if err := d.header(h); err != nil {
 		return err
 	}
 	n, err := io.CopyBuffer(d.tar, io.LimitReader(f, h.Size), d.buffer)

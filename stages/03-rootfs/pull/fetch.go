@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/distribution/reference"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/slipway-engine/slipway/stages/03-rootfs/content"
@@ -155,7 +156,7 @@ func (f *fetcher) resolve(ctx context.Context, named reference.Named) (ocispec.D
 	var failed error
 	for _, e := range endpoints {
 		var r *registry
-		if r, failed = connect(ctx, e.host, reference.Path(named), e.plain, f.options.Keychain); failed != nil {
+		if r, failed = connect(ctx, e, reference.Path(named), f.options.Keychain, transport.PullScope); failed != nil {
 			continue
 		}
 		var desc ocispec.Descriptor

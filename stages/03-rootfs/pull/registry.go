@@ -24,8 +24,10 @@ type registry struct {
 	close  func()
 }
 
-// connect pings the registry and gets what it wants as proof of who we are. plain allows http, and https that nobody vouches for.
-func connect(ctx context.Context, host, repository string, plain bool, keychain authn.Keychain) (*registry, error) {
+// connect pings the registry and gets what it wants as proof of who we are. A plain endpoint may speak http, or https that nobody vouches for.
+// action is transport.PullScope or PushScope; from are other repositories there that are to be read.
+func connect(ctx context.Context, e endpoint, repository string, keychain authn.Keychain, action string, from ...string) (*registry, error) {
+	host, plain := e.host, e.plain
 	options := []name.Option{name.WeakValidation}
 	if plain {
 		options = append(options, name.Insecure)
@@ -42,7 +44,10 @@ func connect(ctx context.Context, host, repository string, plain bool, keychain 
 	}
 	t := newTransport(plain)
 	guarded := &schemeGuard{inner: t, host: repo.RegistryStr(), plain: plain}
-	scopes := []string{repo.Scope(transport.PullScope)}
+	scopes := []string{repo.Scope(action)}
+	for _, other := range from {
+		scopes = append(scopes, repo.Registry.Repo(other).Scope(transport.PullScope))
+	}
 	rt, err := transport.NewWithContext(ctx, repo.Registry, auth, guarded, scopes)
 	if err != nil {
 		t.CloseIdleConnections()
@@ -96,6 +101,10 @@ func (r *registry) get(ctx context.Context, path string, header http.Header, cod
 	for k, v := range header {
 		req.Header[k] = v
 	}
+	return r.do(req, codes...)
+}
+
+func (r *registry) do(req *http.Request, codes ...int) (*http.Response, error) {
 	resp, err := r.client.Do(req)
 	if err != nil {
 		return nil, classify(err)

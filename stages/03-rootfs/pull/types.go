@@ -1,4 +1,4 @@
-// Package pull brings images from a registry into a content store, and from there into snapshots.
+// Package pull brings images from a registry into a content store, and from there into snapshots; and back into a registry.
 package pull
 
 import (
@@ -33,6 +33,11 @@ const (
 	Extracting       Phase = "extracting"
 	PullComplete     Phase = "pull complete"
 	AlreadyExists    Phase = "already exists"
+
+	// Of a push; a blob that the registry has is "already exists" there too.
+	Pushing Phase = "pushing"
+	Pushed  Phase = "pushed"
+	Mounted Phase = "mounted" // from another repository of the same registry
 )
 
 // Event is a step forward. Events may come from several goroutines, but never two at once.

@@ -14,7 +14,7 @@ func newImport(g *globals) *cobra.Command {
 		Use:   "import PATH [NAME]",
 		Short: "Take images from an archive or an OCI layout",
 		Long: `Take images from PATH: the tar that "docker save" writes, the tar of an OCI image layout, or the directory of one.
-"-" is standard input. NAME is for an archive with one image that has no name.`,
+"-" is standard input. NAME is for an archive with one image, whatever it is called there; one that holds several keeps its names.`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := ""
@@ -33,7 +33,7 @@ func runImport(ctx context.Context, in io.Reader, out io.Writer, g *globals, pat
 			return err
 		}
 		for _, img := range images {
-			if img.Name == "" && len(images) == 1 {
+			if name != "" && len(images) == 1 {
 				img.Name = name
 			}
 			if img.Name == "" {

@@ -46,7 +46,9 @@ func newRootfs() *cobra.Command {
 		Short: "Pull images and turn them into root file systems",
 		Example: `  rootfs pull alpine
   rootfs run alpine sh
-  rootfs unpack alpine ./alpine
+  rootfs unpack --bundle alpine ./alpine
+  rootfs repack ./alpine localhost:5000/mine
+  rootfs push localhost:5000/mine
   rootfs tree`,
 		SilenceErrors: true, SilenceUsage: true,
 	}
@@ -54,7 +56,10 @@ func newRootfs() *cobra.Command {
 	f.StringVar(&g.root, "root", "/var/lib/slipway/rootfs", "`DIR` of the images and snapshots")
 	f.StringVar(&g.snapshotter, "snapshotter", "overlay", "how snapshots are kept: overlay or copy")
 	f.BoolVarP(&g.quiet, "quiet", "q", false, "show no progress")
-	cmd.AddCommand(newPull(&g), newUnpack(&g), newRun(&g), newLs(&g), newTree(&g), newRm(&g), newImport(&g))
+	f.StringArrayVar(&g.mirrors, "mirror", nil, "`[REGISTRY=]URL` to ask before the registry itself (docker.io when none is named)")
+	f.StringArrayVar(&g.plainHTTP, "plain-http", nil, "`HOST[:PORT]` of a registry that may speak http; loopback addresses always may")
+	cmd.AddCommand(newPull(&g), newPush(&g), newUnpack(&g), newRepack(&g), newDiff(&g), newRun(&g), newLs(&g), newTree(&g), newRm(&g),
+		newImport(&g), newExport(&g))
 	cmd.CompletionOptions.HiddenDefaultCmd = true
 	return cmd
 }

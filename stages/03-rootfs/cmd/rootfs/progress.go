@@ -17,9 +17,9 @@ func (p *progress) show(e pull.Event) {
 	switch e.Phase {
 	case pull.Resolving:
 		fmt.Fprintf(p.out, "%s: resolving\n", e.ID)
-	case pull.DownloadComplete, pull.PullComplete:
+	case pull.DownloadComplete, pull.PullComplete, pull.Pushed:
 		fmt.Fprintf(p.out, "%s: %s (%s)\n", e.ID, e.Phase, units.HumanSize(float64(e.Total)))
-	case pull.AlreadyExists:
-		fmt.Fprintf(p.out, "%s: already exists\n", e.ID)
+	case pull.AlreadyExists, pull.Mounted:
+		fmt.Fprintf(p.out, "%s: %s\n", e.ID, e.Phase)
 	}
 }

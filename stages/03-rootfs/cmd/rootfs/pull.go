@@ -33,13 +33,12 @@ func newPull(g *globals) *cobra.Command {
 }
 
 func runPull(ctx context.Context, out, progress io.Writer, o pullOptions, ref string) error {
-	options := o.pullOptions(progress)
-	if o.platform != "" {
-		p, err := parsePlatform(o.platform)
-		if err != nil {
-			return err
-		}
-		options.Platform = &p
+	options, err := o.pullOptions(progress)
+	if err != nil {
+		return err
+	}
+	if options.Platform, err = parsePlatform(o.platform); err != nil {
+		return err
 	}
 	return o.with(ctx, func(s *state) error {
 		var img pull.Image
@@ -60,12 +59,16 @@ func runPull(ctx context.Context, out, progress io.Writer, o pullOptions, ref st
 	})
 }
 
-func parsePlatform(text string) (ocispec.Platform, error) {
+// parsePlatform gives nil, this machine's, for "".
+func parsePlatform(text string) (*ocispec.Platform, error) {
+	if text == "" {
+		return nil, nil
+	}
 	parts := strings.Split(text, "/")
 	if len(parts) < 2 || len(parts) > 3 {
-		return ocispec.Platform{}, fmt.Errorf("platform %q is not OS/ARCH[/VARIANT]", text)
+		return nil, fmt.Errorf("platform %q is not OS/ARCH[/VARIANT]", text)
 	}
-	p := ocispec.Platform{OS: parts[0], Architecture: parts[1]}
+	p := &ocispec.Platform{OS: parts[0], Architecture: parts[1]}
 	if len(parts) == 3 {
 		p.Variant = parts[2]
 	}

@@ -23,6 +23,7 @@ type runOptions struct {
 	hostname string
 	readonly bool
 	explain  bool
+	platform string
 }
 
 func newRun(g *globals) *cobra.Command {
@@ -44,6 +45,7 @@ machine with all that root may do: for a container use slipway-runtime or slipwa
 	f.StringVarP(&o.workdir, "workdir", "w", "", "start in this `DIR` of the image")
 	f.StringVar(&o.hostname, "hostname", "rootfs", "host `NAME` inside")
 	f.BoolVar(&o.readonly, "read-only", false, "nothing can be written")
+	f.StringVar(&o.platform, "platform", "", "`OS/ARCH[/VARIANT]` instead of this machine's")
 	f.BoolVar(&o.explain, "explain", false, "print the steps and do nothing")
 	return cmd
 }
@@ -70,7 +72,13 @@ func runRun(ctx context.Context, out, progress io.Writer, o runOptions, ref stri
 
 // prepare makes the root file system and lets go of the state, so that a long run stops no other rootfs.
 func prepare(ctx context.Context, progress io.Writer, o runOptions, run *run, ref string, args []string) (p program, err error) {
-	options := o.pullOptions(progress)
+	options, err := o.pullOptions(progress)
+	if err != nil {
+		return p, err
+	}
+	if options.Platform, err = parsePlatform(o.platform); err != nil {
+		return p, err
+	}
 	options.Progress = quietly(options.Progress)
 	err = o.with(ctx, func(s *state) error {
 		img, err := s.ensure(ctx, ref, options)

@@ -5,10 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/slipway-engine/slipway/stages/03-rootfs/content"
 	"github.com/slipway-engine/slipway/stages/03-rootfs/layout"
 	"github.com/slipway-engine/slipway/stages/03-rootfs/pull"
@@ -19,6 +23,8 @@ import (
 type globals struct {
 	root, snapshotter string
 	quiet             bool
+	mirrors           []string // [REGISTRY=]URL
+	plainHTTP         []string // HOST[:PORT]
 }
 
 // state is what lies below --root: content/ is an OCI image layout, overlay/ or copy/ are its snapshots.
@@ -93,12 +99,24 @@ func (g *globals) with(ctx context.Context, f func(*state) error) error {
 	return errors.Join(f(s), s.close())
 }
 
-func (g *globals) pullOptions(progress io.Writer) pull.Options {
-	o := pull.Options{Keychain: authn.DefaultKeychain}
+// pullOptions are for all that talks to registries. Who we are is in Docker's config.json and its credential helpers.
+func (g *globals) pullOptions(progress io.Writer) (pull.Options, error) {
+	o := pull.Options{Keychain: authn.DefaultKeychain, Mirrors: map[string][]string{}}
+	for _, m := range g.mirrors {
+		host, base, ok := strings.Cut(m, "=")
+		if !ok {
+			host, base = "docker.io", m
+		}
+		if u, err := url.Parse(base); err != nil || u.Host == "" || u.Path != "" && u.Path != "/" {
+			return o, fmt.Errorf("mirror %q is not [REGISTRY=]http[s]://HOST[:PORT]", m)
+		}
+		o.Mirrors[host] = append(o.Mirrors[host], base)
+	}
+	o.PlainHTTP = func(host string) bool { return pull.IsLoopback(host) || slices.Contains(g.plainHTTP, host) }
 	if !g.quiet {
 		o.Progress = newProgress(progress).show
 	}
-	return o
+	return o, nil
 }
 
 // canonical is the name under which an image is kept.
@@ -110,8 +128,8 @@ func canonical(ref string) (string, error) {
 	return named.String(), nil
 }
 
-// find gives an image that was pulled or imported before.
-func (s *state) find(ref string) (pull.Image, error) {
+// find gives an image that was pulled or imported before, for a platform or nil for this machine's.
+func (s *state) find(ref string, platform *ocispec.Platform) (pull.Image, error) {
 	name, err := canonical(ref)
 	if err != nil {
 		return pull.Image{}, err
@@ -120,7 +138,7 @@ func (s *state) find(ref string) (pull.Image, error) {
 	if err != nil {
 		return pull.Image{}, err
 	}
-	img, err := pull.ReadImage(s.store, desc, nil)
+	img, err := pull.ReadImage(s.store, desc, platform)
 	if err != nil {
 		return pull.Image{}, fmt.Errorf("%s: %w", name, err)
 	}
@@ -137,10 +155,10 @@ func (s *state) pull(ctx context.Context, ref string, o pull.Options) (pull.Imag
 	return img, s.names.Set(img.Name, img.Target)
 }
 
-// ensure gives the image and pulls it only when it is not there.
+// ensure gives the image and pulls it only when it is not there, or there for another platform.
 func (s *state) ensure(ctx context.Context, ref string, o pull.Options) (pull.Image, error) {
-	img, err := s.find(ref)
-	if errors.Is(err, layout.ErrNotFound) {
+	img, err := s.find(ref, o.Platform)
+	if errors.Is(err, layout.ErrNotFound) || o.Platform != nil && errors.Is(err, pull.ErrNotFound) {
 		return s.pull(ctx, ref, o)
 	}
 	return img, err
