@@ -18,7 +18,7 @@ func TestAnswer(t *testing.T) {
 		{"3", `{"version":3,"address":"unix:///s","protocol":"ttrpc"}`},
 		{"9", `{"version":3,"address":"unix:///s","protocol":"ttrpc"}`},
 	} {
-		got, err := Answer("unix:///s", row.max)
+		got, err := Answer("unix:///s", row.max, false)
 		require.NoError(t, err)
 		require.Equal(t, row.want, got, "MAX_SHIM_VERSION=%s", row.max)
 	}

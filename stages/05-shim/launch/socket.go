@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -37,7 +38,7 @@ func Lock(socket string) (unlock func(), err error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("lock socket directory: %w", err)
 	}
-	return func() { unix.Close(fd) }, nil
+	return sync.OnceFunc(func() { unix.Close(fd) }), nil
 }
 
 // ErrServed means that a living shim has the socket.

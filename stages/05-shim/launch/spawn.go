@@ -2,6 +2,7 @@ package launch
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // Spawn starts the serving process: this program again, in a session of its own so that no signal
@@ -38,10 +41,35 @@ func Spawn(l *net.UnixListener, args []string, dir string) (*os.Process, error) 
 	return cmd.Process, nil
 }
 
-const threads = "GOMAXPROCS"
+const (
+	threads = "GOMAXPROCS"
+	stay    = "SLIPWAY_SHIM_STAY"
+)
 
-// Serving is called in the serving process: what Spawn set for it is not for its children.
-func Serving() error { return os.Unsetenv(threads) }
+// Serving is called in the serving process: what was set for it is not for its children.
+func Serving() error { return errors.Join(os.Unsetenv(threads), os.Unsetenv(stay)) }
+
+// MayStay says whether the process that was asked to start may be the serving one itself: its
+// manager asked for that, and has given it a session of its own, as Spawn would.
+func MayStay() bool {
+	session, err := unix.Getsid(0)
+	return os.Getenv(stay) != "" && err == nil && session == os.Getpid()
+}
+
+// LetGo replaces standard input, output and error by /dev/null: whoever reads them sees the end.
+func LetGo() error {
+	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open /dev/null: %w", err)
+	}
+	defer unix.Close(null)
+	for fd := range 3 {
+		if err := unix.Dup3(null, fd, 0); err != nil {
+			return fmt.Errorf("let go of descriptor %d: %w", fd, err)
+		}
+	}
+	return nil
+}
 
 // RaiseOOMScore makes the kernel, when memory runs out, choose the shim one step before the manager,
 // whose score it has inherited (proc_pid_oom_score_adj(5)). Raising the score is always allowed.
@@ -87,8 +115,9 @@ func Group(bundle, id string) string {
 }
 
 // Answer is what `start` prints: the bare address, or, for a manager that says which version of the
-// protocol it knows, containerd's bootstrap parameters as JSON.
-func Answer(address, maxVersion string) (string, error) {
+// protocol it knows, containerd's bootstrap parameters as JSON. stays tells a manager that asked for
+// it that the process will not exit; others never see the word.
+func Answer(address, maxVersion string, stays bool) (string, error) {
 	version, err := strconv.Atoi(maxVersion)
 	if err != nil || version < 2 {
 		return address, nil
@@ -97,7 +126,8 @@ func Answer(address, maxVersion string) (string, error) {
 		Version  int    `json:"version"`
 		Address  string `json:"address"`
 		Protocol string `json:"protocol"`
-	}{min(version, 3), address, "ttrpc"})
+		Stays    bool   `json:"stays,omitempty"`
+	}{min(version, 3), address, "ttrpc", stays})
 	if err != nil {
 		return "", fmt.Errorf("encode address: %w", err)
 	}

@@ -28,6 +28,8 @@ type container struct {
 	oomStop  context.CancelFunc
 	oomWatch sync.WaitGroup
 
+	deleting sync.Mutex // held by the one who takes init away
+
 	execsMu sync.RWMutex // held for reading while an exec starts; init's end closes the door
 
 	mu      sync.Mutex // guards the fields below

@@ -30,7 +30,6 @@ func (s *Service) Delete(_ context.Context, r *api.DeleteRequest) (*api.DeleteRe
 	}
 	exit := p.lastExit()
 	if p == c.init {
-		s.forget(c.id)
 		s.Events.Publish(topicDelete, &events.TaskDelete{
 			ContainerID: c.id, Pid: uint32(exit.Pid), ExitStatus: uint32(exit.Status), ExitedAt: stamp(exit.ExitedAt),
 		})
@@ -74,6 +73,8 @@ func (s *Service) deleteInit(c *container) (err error) {
 	if c.init.hasStarted() && !c.init.hasEnded() {
 		return conflict("container %s is running: kill it first", c.id)
 	}
+	c.deleting.Lock() // "not found" is only said of what is gone altogether
+	defer c.deleting.Unlock()
 	if !c.init.claim() {
 		return notFound("container %s", c.id)
 	}
@@ -93,7 +94,11 @@ func (s *Service) deleteInit(c *container) (err error) {
 		s.removeExec(c, p)
 	}
 	c.init.release()
-	return rootfs.Unmount(c.rootfs())
+	if err := rootfs.Unmount(c.rootfs()); err != nil {
+		return err
+	}
+	s.forget(c.id)
+	return nil
 }
 
 func isGone(err error) bool {

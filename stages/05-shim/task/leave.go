@@ -69,7 +69,6 @@ func (s *Service) LeaveIfLonely(connections int, lastSeen time.Time) bool {
 			s.Log.Error("take away a container nobody asks for", "container", c.id, "err", err)
 			continue
 		}
-		s.forget(c.id)
 	}
 	s.Log.Warn("nobody came and nothing runs: leaving", "after", f.quiet)
 	s.stop()

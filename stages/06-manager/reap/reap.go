@@ -38,26 +38,48 @@ func New() (*Reaper, error) {
 // Run starts the command and waits for it. A grandchild that keeps the
 // command's output open does not keep Run waiting: see exec.Cmd.WaitDelay.
 func (r *Reaper) Run(cmd *exec.Cmd) error {
+	if err := r.Start(cmd); err != nil {
+		return err
+	}
+	return r.Wait(cmd)
+}
+
+// Start starts the command; Wait or Leave must follow.
+func (r *Reaper) Start(cmd *exec.Cmd) error {
 	if cmd.WaitDelay == 0 {
 		cmd.WaitDelay = 2 * time.Second
 	}
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	err := cmd.Start()
 	if err == nil {
 		r.owned[cmd.Process.Pid] = true
 	}
-	r.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	err = cmd.Wait()
-	r.mu.Lock()
-	delete(r.owned, cmd.Process.Pid)
-	r.mu.Unlock()
+	return err
+}
+
+// Wait waits for a started command.
+func (r *Reaper) Wait(cmd *exec.Cmd) error {
+	err := cmd.Wait()
+	r.disown(cmd.Process.Pid)
 	if errors.Is(err, exec.ErrWaitDelay) && cmd.ProcessState.Success() {
 		return nil
 	}
 	return err
+}
+
+// Leave lets a started command live on its own; when it ends it is reaped like an
+// orphan. Its output must have ended.
+func (r *Reaper) Leave(cmd *exec.Cmd) error {
+	pid := cmd.Process.Pid
+	defer r.disown(pid)
+	return cmd.Process.Release()
+}
+
+func (r *Reaper) disown(pid int) {
+	r.mu.Lock()
+	delete(r.owned, pid)
+	r.mu.Unlock()
 }
 
 // Serve reaps until ctx ends.

@@ -18,6 +18,7 @@ type Params struct {
 	Version  int    `json:"version"`
 	Address  string `json:"address"`
 	Protocol string `json:"protocol"`
+	Stays    bool   `json:"stays,omitempty"` // ours: the process has not exited, it is the server
 }
 
 // bootstrapFile keeps Params in the bundle, under containerd's name for it.
@@ -62,6 +63,7 @@ func (p Params) Socket() (string, error) {
 
 // save writes Params so that they are whole or absent after a crash.
 func (p Params) save(b Bundle) error {
+	p.Stays = false // true of `start` only
 	raw, err := json.Marshal(p)
 	if err != nil {
 		return err

@@ -16,10 +16,14 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
-// Runner runs a command to its end; the manager's reaper does, so that nobody
-// else takes the exit status.
+// Runner runs commands; the manager's reaper does, so that nobody else takes an
+// exit status. Run waits for the end. What was started with Start is waited for
+// with Wait, or left to itself with Leave.
 type Runner interface {
 	Run(*exec.Cmd) error
+	Start(*exec.Cmd) error
+	Wait(*exec.Cmd) error
+	Leave(*exec.Cmd) error
 }
 
 // Launcher runs shim programs with containerd's flags and environment.
@@ -52,7 +56,11 @@ func (l *Launcher) Start(ctx context.Context, b Bundle, program string, options 
 			return Params{}, fmt.Errorf("runtime options: %w", err)
 		}
 	}
-	out, err := l.run(ctx, b, program, stdin, "start")
+	start := l.run
+	if program == l.Own {
+		start = l.startOwn
+	}
+	out, err := start(ctx, b, program, stdin, "start")
 	if err != nil {
 		return Params{}, err
 	}
@@ -88,6 +96,49 @@ func (l *Launcher) Delete(ctx context.Context, b Bundle) (*task.DeleteResponse, 
 }
 
 func (l *Launcher) run(ctx context.Context, b Bundle, program string, stdin []byte, verb string) ([]byte, error) {
+	cmd := l.command(ctx, b, program, verb)
+	var out, complaint bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(stdin), &out, &complaint
+	if err := l.Runner.Run(cmd); err != nil {
+		return nil, failure(cmd, b, verb, err, &complaint)
+	}
+	return out.Bytes(), nil
+}
+
+// startOwn lets our own shim's `start` become the server instead of making one:
+// a program start less per container. The answer says whether it did; it ends
+// where standard output ends.
+func (l *Launcher) startOwn(ctx context.Context, b Bundle, program string, stdin []byte, verb string) ([]byte, error) {
+	cmd := l.command(context.Background(), b, program, verb) // the server outlives the request
+	cmd.Env = append(cmd.Env, "SLIPWAY_SHIM_STAY=1", "GOMAXPROCS=1")
+	answer, out, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Close()
+	var complaint bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(stdin), out, &complaint
+	err = errors.Join(l.Runner.Start(cmd), out.Close())
+	if err != nil {
+		return nil, failure(cmd, b, verb, err, &complaint)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = cmd.Process.Kill() }) // it is gone already, or will be
+	text, err := io.ReadAll(answer)
+	inTime := stop()
+	if p, perr := ParseParams(text); err == nil && perr == nil && p.Stays && inTime {
+		return text, l.Runner.Leave(cmd)
+	}
+	if err = errors.Join(err, l.Runner.Wait(cmd), ctx.Err()); err != nil {
+		return nil, failure(cmd, b, verb, err, &complaint)
+	}
+	return text, nil
+}
+
+func failure(cmd *exec.Cmd, b Bundle, verb string, err error, complaint *bytes.Buffer) error {
+	return fmt.Errorf("%s %s %s: %w: %.2000s", cmd.Path, verb, b.ID, err, bytes.TrimSpace(complaint.Bytes()))
+}
+
+func (l *Launcher) command(ctx context.Context, b Bundle, program, verb string) *exec.Cmd {
 	args := []string{"-namespace", b.Namespace, "-address", l.Address, "-publish-binary", l.Self, "-id", b.ID}
 	if l.Debug {
 		args = append(args, "-debug")
@@ -99,14 +150,9 @@ func (l *Launcher) run(ctx context.Context, b Bundle, program string, stdin []by
 	cmd.Dir = b.Dir
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=2", "MAX_SHIM_VERSION=2", "NAMESPACE="+b.Namespace,
 		"GRPC_ADDRESS="+l.Address, "TTRPC_ADDRESS="+l.Address+".ttrpc")
-	var out, complaint bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(stdin), &out, &complaint
-	// A process group of its own: a ^C at our terminal is not meant for containers.
-	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
-	if err := l.Runner.Run(cmd); err != nil {
-		return nil, fmt.Errorf("%s %s %s: %w: %.2000s", program, verb, b.ID, err, bytes.TrimSpace(complaint.Bytes()))
-	}
-	return out.Bytes(), nil
+	// A session of its own: a ^C at our terminal is not meant for containers.
+	cmd.SysProcAttr = &unix.SysProcAttr{Setsid: true}
+	return cmd
 }
 
 // OpenLog passes on what the shim writes to its log pipe until it is closed. The

@@ -43,10 +43,11 @@ func TestParseParams(t *testing.T) {
 		want      Params
 		socket    string
 	}{
-		{"plain", "unix:///run/s/1\n", Params{2, "unix:///run/s/1", "ttrpc"}, "/run/s/1"},
-		{"a bare path", "/run/s/1", Params{2, "/run/s/1", "ttrpc"}, "/run/s/1"},
-		{"JSON", `{"version":2,"address":"unix:///a","protocol":"ttrpc"}`, Params{2, "unix:///a", "ttrpc"}, "/a"},
-		{"version 3", `{"version":3,"address":"unix:///a","protocol":""}`, Params{3, "unix:///a", "ttrpc"}, "/a"},
+		{"plain", "unix:///run/s/1\n", Params{Version: 2, Address: "unix:///run/s/1", Protocol: "ttrpc"}, "/run/s/1"},
+		{"a bare path", "/run/s/1", Params{Version: 2, Address: "/run/s/1", Protocol: "ttrpc"}, "/run/s/1"},
+		{"JSON", `{"version":2,"address":"unix:///a","protocol":"ttrpc"}`, Params{Version: 2, Address: "unix:///a", Protocol: "ttrpc"}, "/a"},
+		{"version 3", `{"version":3,"address":"unix:///a","protocol":""}`, Params{Version: 3, Address: "unix:///a", Protocol: "ttrpc"}, "/a"},
+		{"the server itself", `{"version":2,"address":"unix:///a","protocol":"ttrpc","stays":true}`, Params{Version: 2, Address: "unix:///a", Protocol: "ttrpc", Stays: true}, "/a"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got, err := ParseParams([]byte(tc.out))
@@ -109,7 +110,7 @@ func TestBundle(t *testing.T) {
 	p, err := LoadParams(b)
 	require.NoError(t, err)
 	require.Equal(t, "unix:///from/the/shim", p.Address)
-	require.NoError(t, Params{2, "/ours", "ttrpc"}.save(b))
+	require.NoError(t, Params{Version: 2, Address: "/ours", Protocol: "ttrpc"}.save(b))
 	p, err = LoadParams(b)
 	require.NoError(t, err)
 	require.Equal(t, "/ours", p.Address)

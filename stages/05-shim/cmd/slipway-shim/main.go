@@ -31,7 +31,7 @@ func run(o *options) error {
 	case o.action == "delete":
 		return runDelete(o, os.Stdout)
 	case o.action == "" && o.socket != "":
-		return runServe(o)
+		return runInherited(o)
 	default:
 		return fmt.Errorf("unknown action %q: want start or delete", o.action)
 	}

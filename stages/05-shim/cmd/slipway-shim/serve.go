@@ -21,15 +21,21 @@ import (
 	"github.com/slipway-engine/slipway/stages/05-shim/task"
 )
 
-// runServe is the serving process: this page is its architecture.
-func runServe(o *options) error {
+// runInherited serves on the socket that `start` has passed on.
+func runInherited(o *options) error {
+	listener, err := inheritedListener()
+	if err != nil {
+		return err
+	}
+	return runServe(o, listener, func() error { return nil })
+}
+
+// runServe is the serving process: this page is its architecture. ready is called when it can
+// answer.
+func runServe(o *options, listener *net.UnixListener, ready func() error) error {
 	tidy := newTidy()
 	log := newLog(o.debug)
 	if err := launch.Serving(); err != nil {
-		return err
-	}
-	listener, err := inheritedListener()
-	if err != nil {
 		return err
 	}
 	reaper, err := reap.New() // a subreaper before anything is started
@@ -62,6 +68,9 @@ func runServe(o *options) error {
 	go serve(server, guard, log)
 	go obey(service, log)
 	go endLoneliness(service, guard)
+	if err := ready(); err != nil {
+		return err
+	}
 
 	<-stopped
 	return leave(server, guard, events, o.socket)
