@@ -26,6 +26,8 @@ func (ts *Tasks) Delete(ctx context.Context, t *Task) (shim.Exit, error) {
 		return t.afterDeath(ctx, "", err)
 	}
 	ctx = context.WithoutCancel(ctx)
+	t.deleting.Lock()
+	defer t.deleting.Unlock()
 	resp, err := client.Delete(ctx, &task.DeleteRequest{ID: t.Bundle.ID})
 	if fault.Is(fault.FromGRPC(err), fault.NotFound) { // deleted by somebody who did not live to see it
 		resp, err = recorded(t.Bundle), nil

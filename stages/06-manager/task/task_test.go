@@ -366,6 +366,24 @@ func TestDeleteAgain(t *testing.T) {
 	require.NoDirExists(t, task.Bundle.Dir)
 }
 
+// TestDeletesAtOnce: the second waits for the first, and says the same.
+func TestDeletesAtOnce(t *testing.T) {
+	ts, l, _ := newTasks(t)
+	task, err := ts.Create(t.Context(), Request{Namespace: "ns", ID: "web", Config: []byte("{}")})
+	require.NoError(t, err)
+	l.shims["web"].status = 7
+	var both sync.WaitGroup
+	for range 2 {
+		both.Go(func() {
+			exit, err := ts.Delete(t.Context(), task)
+			require.NoError(t, err)
+			require.EqualValues(t, 7, exit.Status)
+		})
+	}
+	both.Wait()
+	require.Equal(t, []string{"delete", "shutdown"}, l.shims["web"].calls)
+}
+
 // TestShimDies: a waiting client gets the exit that the burial found, the events
 // say it, and everything is cleaned up.
 func TestShimDies(t *testing.T) {

@@ -55,6 +55,8 @@ type Task struct {
 	client *shim.Client // nil until ready; immutable after
 	log    io.Closer    // the shim's log pipe; nil until ready
 
+	deleting sync.Mutex // held by the one Delete that acts
+
 	mu      sync.Mutex // guards claimed and pid
 	claimed bool       // somebody is ending it: the end of the connection is no news
 	pid     uint32     // of the container's first process, as last heard
