@@ -67,7 +67,7 @@ func TestNetBridge(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, next.Reconcile(t.Context(), []*Endpoint{e}))
 	if _, err := exec.Command("ip", "link", "show", e.Link).Output(); err != nil {
-		fail("DAEMON-NET-6", fmt.Sprintf("ifalias of the host's end: %q; after a restart of the daemon the link was swept", alias), "ifalias "+e.ContainerID,
+		fail("DAEMON-NET-6", fmt.Sprintf("ifalias of the host's end: %q; after a restart of the daemon the link was swept", strings.ReplaceAll(alias, e.Link, "veth…")), "ifalias "+e.ContainerID,
 			"after a crash the kernel is asked whose link this is, and there was no name on it: a running container lost its network", "ip -d link show master slipway0")
 	}
 }
