@@ -4,6 +4,11 @@
 // `delete` cleans up after one that was killed; the rest is ttrpc.
 package main
 
+// The number of threads is given by who starts us: do not read control group files for it.
+//
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
+
 import (
 	"fmt"
 	"os"

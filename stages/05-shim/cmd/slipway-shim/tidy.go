@@ -8,8 +8,10 @@ import (
 	"github.com/containerd/ttrpc"
 )
 
-// tidy keeps an idle shim small, for there is one for every container: it collects often, and gives
-// memory back to the kernel a moment after the last call instead of minutes later.
+// tidy keeps an idle shim small, for there is one for every container: from its first quiet moment
+// on it collects often, and it gives memory back to the kernel a moment after the last call instead
+// of minutes later. Before that, while a container is made, collecting would only cost: many shims
+// do not live that long.
 type tidy struct{ timer *time.Timer }
 
 const (
@@ -18,8 +20,10 @@ const (
 )
 
 func newTidy() *tidy {
-	debug.SetGCPercent(gcPercent)
-	return &tidy{timer: time.AfterFunc(tidyAfter, debug.FreeOSMemory)}
+	return &tidy{timer: time.AfterFunc(tidyAfter, func() {
+		debug.SetGCPercent(gcPercent)
+		debug.FreeOSMemory()
+	})}
 }
 
 // after is an interceptor that looks at no request, only at the time it came.
