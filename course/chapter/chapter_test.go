@@ -67,12 +67,12 @@ func TestSame(t *testing.T) {
 func TestBlocksAreExecuted(t *testing.T) {
 	root := t.TempDir()
 	require.NoError(t, os.MkdirAll(filepath.Join(root, "docs"), 0o755))
-	page := "```console run\n$ echo 'a  b' $((1+1))\na b N\n$ false\n$ touch here; ls\nhere\n```\n\n```console\n$ never\n```\n\n```console run\n$ echo no\nyes\n```\n"
+	page := "```console run\n$ echo 'a  b' $((1+1))\na b N\n$ false\n$ touch here; ls\nhere\n$ echo a b | wc -w\nN\n```\n\n```console\n$ never\n```\n\n```console run\n$ echo no\nyes\n```\n"
 	require.NoError(t, os.WriteFile(filepath.Join(root, "docs", "x.md"), []byte(page), 0o600))
 	got, err := Run(t.Context(), root)
 	require.NoError(t, err)
 	require.Len(t, got, 2)
 	require.Empty(t, got[0].Fault)
-	require.Equal(t, 13, got[1].Line)
+	require.Equal(t, 15, got[1].Line)
 	require.Contains(t, got[1].Fault, "want\n$ echo no\nyes\n  got\n$ echo no\nno\n")
 }

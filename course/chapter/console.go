@@ -105,7 +105,7 @@ func (b Block) script() string {
 	for line := range strings.Lines(b.Text) {
 		if typed, ok := strings.CutPrefix(line, "$ "); ok {
 			typed = strings.TrimSuffix(typed, "\n")
-			fmt.Fprintf(&s, "printf '%%s\\n' %s\n%s 2>&1 </dev/null || true\n", quote("$ "+typed), typed)
+			fmt.Fprintf(&s, "printf '%%s\\n' %s\n{ %s\n} 2>&1 </dev/null || true\n", quote("$ "+typed), typed)
 		}
 	}
 	return s.String()

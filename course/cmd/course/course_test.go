@@ -11,12 +11,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/slipway-engine/slipway/course/chapter"
 	"github.com/slipway-engine/slipway/course/exercise"
 	"github.com/slipway-engine/slipway/course/progress"
 	"github.com/slipway-engine/slipway/course/screen"
 	"github.com/slipway-engine/slipway/course/verdict"
-	"github.com/slipway-engine/slipway/course/why"
 )
 
 func TestDifference(t *testing.T) {
@@ -84,16 +82,4 @@ func TestSubjects(t *testing.T) {
 
 func TestADiagnosisIsShownWithoutTheRunnersWords(t *testing.T) {
 	require.Equal(t, "NOT YET RIGHT  a.b\n  did  x\n", cleaned("NOT YET RIGHT  a.b\n          did  x\n--- FAIL: TestX (0.00s)\nFAIL\nexit status 1\n"))
-}
-
-// What the book says is what the source says, and every code has its page.
-func TestTheBookIsUpToDate(t *testing.T) {
-	root, err := checkout()
-	require.NoError(t, err)
-	stale, err := chapter.Stale(root)
-	require.NoError(t, err)
-	require.Empty(t, stale, "course docs")
-	all, err := exercise.Course(root)
-	require.NoError(t, err)
-	require.Empty(t, why.Missing(root, all))
 }

@@ -39,7 +39,7 @@ func testCopy(ctx context.Context, out screen.Screen, root, stage string) (err e
 			return err
 		}
 		all = append(all, v.State)
-		fmt.Fprintf(out, "  %s %s  %s %s\n", out.Sign(v.State), screen.Fit(words(v), 13), screen.Fit(e.Slug, 20), shorten(e.Title, 80-4-15-21))
+		fmt.Fprintf(out, "  %s %s  %s %s\n", out.Sign(v.State), screen.Fit(words(v), 13), screen.Fit(e.Slug, 20), shorten(e.Title, screen.Width-40))
 		if first == nil && v.State != verdict.Done && v.State != verdict.Unverifiable {
 			first, explain = new(e), v
 		}

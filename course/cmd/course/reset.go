@@ -9,6 +9,7 @@ import (
 
 	"github.com/slipway-engine/slipway/course/exercise"
 	"github.com/slipway-engine/slipway/course/learner"
+	"github.com/slipway-engine/slipway/course/progress"
 )
 
 func newReset() *cobra.Command {
@@ -64,6 +65,7 @@ func runGoto(out io.Writer, args []string) error {
 		return err
 	}
 	put, what := learner.Solve, "the reference's"
+	var solved []string
 	for _, o := range exercise.InOrder(list) {
 		if o.Slug == e.Slug {
 			put, what = learner.Reset, "a stub"
@@ -75,10 +77,19 @@ func runGoto(out io.Writer, args []string) error {
 		if kept == "" {
 			continue
 		}
+		if what != "a stub" {
+			solved = append(solved, o.Slug)
+		}
 		if err := sayKept(out, root, o.Slug+" is "+what, kept); err != nil {
 			return err
 		}
 	}
 	fmt.Fprintf(out, "You are at %s. make stage-%s test\n", e.Slug, e.Stage[1:2])
-	return nil
+	return progress.Update(root, func(n progress.Notes) {
+		for _, slug := range solved {
+			note := n[slug]
+			note.Peeked = true
+			n[slug] = note
+		}
+	})
 }

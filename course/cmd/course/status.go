@@ -119,9 +119,10 @@ func drawExercises(s screen.Screen, st stageStatus) {
 		case e.Peeked:
 			note = "peeked"
 		case e.Hints > 0:
-			note = fmt.Sprintf("%d hints", e.Hints)
+			note = fmt.Sprintf("hint %d", e.Hints)
 		}
-		fmt.Fprintf(s, "    %s %s %s %s\n", s.Sign(e.State), screen.Fit(e.Slug, 20), screen.Fit(e.Title, 36), s.In(screen.Dim, note))
+		title := shorten(e.Title, screen.Width-27-1-len(note))
+		fmt.Fprintf(s, "    %s %s %s %s\n", s.Sign(e.State), screen.Fit(e.Slug, 20), title, s.In(screen.Dim, note))
 	}
 	fmt.Fprintln(s)
 }
