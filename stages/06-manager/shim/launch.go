@@ -43,7 +43,9 @@ const (
 	deleteTimeout = 20 * time.Second
 )
 
-// Start runs `shim start`, which leaves a server behind and prints its address.
+// Start runs `shim start`, which leaves a server behind and prints its address. A
+// client that goes away does not cut it in half: what it has begun could not be
+// found then.
 // It is not cut in half when the caller goes away: between its two acts there may
 // be a server that nobody has the address of.
 func (l *Launcher) Start(ctx context.Context, b Bundle, program string, options *anypb.Any) (Params, error) {

@@ -1,13 +1,11 @@
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
+
 // Program slipway-shim stays with a container when everybody else leaves: it is the parent of the
 // container's processes, holds their input and output, and remembers how they ended. It speaks
 // containerd's shim protocol (runtime v2): `start` makes a serving process and prints its address,
 // `delete` cleans up after one that was killed; the rest is ttrpc.
 package main
-
-// The number of threads is given by who starts us: do not read control group files for it.
-//
-//go:debug containermaxprocs=0
-//go:debug updatemaxprocs=0
 
 import (
 	"fmt"
