@@ -9,6 +9,8 @@
 package enter
 
 import (
+	"os"
+
 	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
 	"golang.org/x/sys/unix"
 )
@@ -38,6 +40,13 @@ type Mount struct {
 	Type   string
 	Options
 	SourceIsDir bool // of a bind
+	IDs         *IDs // of a bind that shows its files with other ids; nil: it does not
+}
+
+// IDs maps the owners of a mount's files (mount_setattr(2), "ID-mapped mounts"). The parent does it, as root of the host.
+type IDs struct {
+	Users func() (*os.File, error) // a user namespace with the map
+	Deep  bool                     // for the mounts below it, too
 }
 
 // Device is a node that mknod(2) makes.
@@ -85,7 +94,7 @@ func New(c Config, s *Slots) *Root {
 	}
 	r.sources, r.nodes = map[int]launch.Slot{}, map[int]launch.Slot{}
 	for i, m := range c.Mounts {
-		if c.ParentOpens && m.Bind() {
+		if m.Bind() && (c.ParentOpens || m.IDs != nil) {
 			r.sources[i] = s.Take()
 		}
 	}

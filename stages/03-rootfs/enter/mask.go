@@ -13,7 +13,12 @@ func (r *Root) maskedPaths() []launch.Step {
 	code := []launch.Instr{launch.Call(unix.SYS_OPENAT, atCwd, launch.Str("/dev/null"), launch.Int(unix.O_PATH|unix.O_CLOEXEC|unix.O_NOFOLLOW)).Into(r.null)}
 	steps := []launch.Step{child("open the host's /dev/null (1:3)", "what is bound over masked files is verified, not trusted (CVE-2025-31133)",
 		append(code, expectDevice(r.null, unix.S_IFCHR, 1, 3)...)...)}
+	seen := map[string]bool{}
 	for _, p := range r.MaskedPaths {
+		if seen[relative(p)] { // a second mask would hide the first
+			continue
+		}
+		seen[relative(p)] = true
 		steps = append(steps, child("mask "+p, "config.json linux.maskedPaths",
 			openIn(r.root, relative(p), unix.O_PATH, inRoot, r.target, "open").On(unix.ENOENT, launch.Next).On(unix.ENOTDIR, launch.Next),
 			clone(r.null, 0, r.tree),

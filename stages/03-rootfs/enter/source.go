@@ -8,10 +8,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// mapped says so in the list.
+func (m Mount) mapped() string {
+	if m.IDs == nil {
+		return ""
+	}
+	return " and map its ids"
+}
+
 // openSource copies the mount of a bind's source in the parent, which can reach what the child's ids could not.
 func openSource(m Mount, s launch.Slot) launch.Step {
 	return launch.Step{
-		Name: "open " + m.Source, Because: "its path may lead through directories that the container's ids may not search",
+		Name: "open " + m.Source + m.mapped(), Because: "its path may lead through directories that the container's ids may not search",
 		Do: func(run *launch.Run) error {
 			flags := uint(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC)
 			if m.Flags&unix.MS_REC != 0 {
@@ -21,10 +29,34 @@ func openSource(m Mount, s launch.Slot) launch.Step {
 			if err != nil {
 				return err
 			}
-			run.Hold(s, os.NewFile(uintptr(fd), m.Source))
+			f := os.NewFile(uintptr(fd), m.Source)
+			if m.IDs != nil {
+				if err := m.IDs.apply(fd); err != nil {
+					return closeAnd(f, err)
+				}
+			}
+			run.Hold(s, f)
 			return nil
 		},
 	}
+}
+
+// apply maps the ids of a mount that nobody sees yet: only a detached one may be mapped.
+func (ids *IDs) apply(tree int) error {
+	users, err := ids.Users()
+	if err != nil {
+		return err
+	}
+	defer users.Close()
+	flags := uint(unix.AT_EMPTY_PATH)
+	if ids.Deep {
+		flags |= unix.AT_RECURSIVE
+	}
+	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: uint64(users.Fd())}
+	if err := unix.MountSetattr(tree, "", flags, &attr); err != nil {
+		return fmt.Errorf("map its ids: %w", err)
+	}
+	return nil
 }
 
 // openNode copies the mount of the host's device node, after making sure that it is that device.

@@ -26,7 +26,7 @@ func Run(ctx context.Context, kind string, list []specs.Hook, state specs.State)
 	}
 	for i, h := range list {
 		if err := one(ctx, h, input, state.Bundle); err != nil {
-			return fmt.Errorf("%s hook %d, %s: %w", kind, i, h.Path, err)
+			return fmt.Errorf("error running %s hook #%d: %s: %w", kind, i, h.Path, err)
 		}
 	}
 	return nil

@@ -29,7 +29,7 @@ func TestStateOnStdinInOrder(t *testing.T) {
 func TestTheFirstFailureEndsIt(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out")
 	err := hooks.Run(t.Context(), "prestart", []specs.Hook{shell("echo why >&2; exit 3"), shell("touch " + out)}, specs.State{Bundle: "/"})
-	require.EqualError(t, err, "prestart hook 0, /bin/sh: exit status 3: why")
+	require.EqualError(t, err, "error running prestart hook #0: /bin/sh: exit status 3: why")
 	require.NoFileExists(t, out)
 }
 
@@ -38,7 +38,7 @@ func TestTimeout(t *testing.T) {
 	h.Timeout = new(1)
 	begin := time.Now()
 	err := hooks.Run(t.Context(), "poststart", []specs.Hook{h}, specs.State{Bundle: "/"})
-	require.EqualError(t, err, "poststart hook 0, /bin/sh: it took longer than 1 s")
+	require.EqualError(t, err, "error running poststart hook #0: /bin/sh: it took longer than 1 s")
 	require.Less(t, time.Since(begin), 10*time.Second)
 }
 

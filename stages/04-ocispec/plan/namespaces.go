@@ -154,7 +154,7 @@ func (c *compiler) members(join []*joinedNamespace) []launch.Step {
 		steps = append(steps, keyring(c.req.ID))
 	}
 	if len(c.spec.Linux.TimeOffsets) > 0 {
-		steps = append(steps, c.timeOffsets())
+		steps = append(steps, c.timeOffsets()...)
 	}
 	return steps
 }
@@ -173,8 +173,9 @@ func keyring(id string) launch.Step {
 		launch.Call(unix.SYS_KEYCTL, launch.Int(unix.KEYCTL_JOIN_SESSION_KEYRING), launch.Str("_ses."+id)).Or(unix.ENOSYS))
 }
 
-// timeOffsets makes the time namespace in the child: its clocks can only be set while nobody lives in it (time_namespaces(7)).
-func (c *compiler) timeOffsets() launch.Step {
+// timeOffsets makes the time namespace in the child, which then lives in it last: its clocks can only be set while nobody does
+// (time_namespaces(7)). The parent sets them, because the child is undumpable and its files in /proc are root's.
+func (c *compiler) timeOffsets() []launch.Step {
 	text := ""
 	for _, clock := range []string{"monotonic", "boottime"} {
 		if o, ok := c.spec.Linux.TimeOffsets[clock]; ok {
@@ -182,14 +183,16 @@ func (c *compiler) timeOffsets() launch.Step {
 		}
 	}
 	fd := c.slots.Take()
-	return child("make a time namespace with shifted clocks", "time_namespaces(7); config.json linux.timeOffsets",
-		launch.Call(unix.SYS_UNSHARE, launch.Int(unix.CLONE_NEWTIME)),
-		openProc("/proc/self/timens_offsets", unix.O_WRONLY, fd),
-		launch.Call(unix.SYS_WRITE, fd, launch.Str(text), launch.Int(len(text))),
-		launch.Call(unix.SYS_CLOSE, fd),
-		openProc("/proc/self/ns/time_for_children", unix.O_RDONLY, fd),
-		launch.Call(unix.SYS_SETNS, fd, launch.Int(unix.CLONE_NEWTIME)),
-		launch.Call(unix.SYS_CLOSE, fd))
+	return []launch.Step{
+		child("make a time namespace", "time_namespaces(7): for children to come, so far", launch.Call(unix.SYS_UNSHARE, launch.Int(unix.CLONE_NEWTIME))),
+		parent("shift its clocks", "time_namespaces(7); config.json linux.timeOffsets", func(r *launch.Run) error {
+			return writeProc(r.PID(), "timens_offsets", text)
+		}),
+		child("enter the time namespace", "setns(2)",
+			openProc("/proc/self/ns/time_for_children", unix.O_RDONLY, fd),
+			launch.Call(unix.SYS_SETNS, fd, launch.Int(unix.CLONE_NEWTIME)),
+			launch.Call(unix.SYS_CLOSE, fd)),
+	}
 }
 
 // openProc opens a file of the host's procfs, while its name still leads there.

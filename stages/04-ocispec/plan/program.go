@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -56,11 +55,28 @@ func prefixes(dir string) []string {
 	return append(list, dir)
 }
 
-// environment is what the program gets; HOME is added as every runtime adds it.
+// environment is what the program gets: of several values of a name the last one, in the first one's place, because most
+// programs would take the first and shells the last. HOME is added when it is missing or empty, as every runtime does.
 func (c *compiler) environment() []string {
-	env := c.proc.Env
-	if c.facts.Home != "" && !slices.ContainsFunc(env, func(e string) bool { return strings.HasPrefix(e, "HOME=") }) {
-		env = append(slices.Clip(env), "HOME="+c.facts.Home)
+	var env []string
+	place := map[string]int{}
+	for _, e := range c.proc.Env {
+		name, _, _ := strings.Cut(e, "=")
+		if i, ok := place[name]; ok {
+			env[i] = e
+			continue
+		}
+		place[name] = len(env)
+		env = append(env, e)
+	}
+	if c.facts.Home == "" {
+		return env
+	}
+	home := "HOME=" + c.facts.Home
+	if i, ok := place["HOME"]; !ok {
+		env = append(env, home)
+	} else if env[i] == "HOME=" {
+		env[i] = home
 	}
 	return env
 }

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -62,13 +63,35 @@ func (c *compiler) mounts(m specs.Mount) ([]enter.Mount, error) {
 	case o.CopyUp:
 		return nil, fmt.Errorf("options: tmpcopyup is not supported yet")
 	case o.Bind():
-		return []enter.Mount{{Source: m.Source, Target: target, Options: o, SourceIsDir: !c.facts.Files[m.Source]}}, nil
+		return []enter.Mount{{Source: m.Source, Target: target, Options: o, SourceIsDir: !c.facts.Files[m.Source], IDs: c.ids(m, o)}}, nil
 	case m.Type == "cgroup" || m.Type == "cgroup2":
 		return c.cgroupMounts(target, o), nil
 	case m.Type == "" && o.Flags&unix.MS_REMOUNT == 0:
 		return nil, fmt.Errorf("type: it is missing")
 	}
 	return []enter.Mount{{Source: m.Source, Target: target, Type: m.Type, Options: o}}, nil
+}
+
+// ids is the map of an id-mapped mount: its own, or that of the container's user namespace.
+func (c *compiler) ids(m specs.Mount, o enter.Options) *enter.IDs {
+	if !spec.IDMapped(m) {
+		return nil
+	}
+	uids, gids, path := m.UIDMappings, m.GIDMappings, ""
+	if len(uids) == 0 {
+		uids, gids = c.spec.Linux.UIDMappings, c.spec.Linux.GIDMappings
+		for _, n := range c.spec.Linux.Namespaces {
+			if n.Type == specs.UserNamespace {
+				path = n.Path
+			}
+		}
+	}
+	return &enter.IDs{Deep: o.IDMap == "ridmap", Users: func() (*os.File, error) {
+		if path != "" {
+			return openNamespace(path, unix.CLONE_NEWUSER)
+		}
+		return mappedUsers(uids, gids)
+	}}
 }
 
 // cgroupMounts shows the container its groups: the one tree of v2, or every hierarchy of v1 in a directory of its own, which

@@ -156,7 +156,15 @@ func startError(program string, err error) error {
 		return nil
 	}
 	if step, ok := errors.AsType[*launch.StepError](err); ok {
-		return fmt.Errorf("unable to start container process: %w", programError(program, step.Step, err))
+		return fmt.Errorf("unable to start container process: %w", linkError(step.Step, programError(program, step.Step, err)))
+	}
+	return err
+}
+
+// linkError says what is behind ELOOP at /proc or /sys: the kernel only counts links.
+func linkError(step string, err error) error {
+	if errors.Is(err, unix.ELOOP) && (strings.HasPrefix(step, "mount proc ") || strings.HasPrefix(step, "mount sysfs ")) {
+		return fmt.Errorf("%w: it must be mounted on ordinary directory, the image has a symbolic link there", err)
 	}
 	return err
 }
@@ -173,6 +181,8 @@ func programError(program, step string, err error) error {
 	switch {
 	case errors.Is(cause, unix.ENOENT) && !strings.Contains(program, "/"):
 		return fmt.Errorf("exec: %q: executable file not found in $PATH%w", program, hidden{cause})
+	case errors.Is(cause, unix.ENOENT) && !strings.HasPrefix(step, plan.FindProgram): // it is there: its interpreter is not
+		return fmt.Errorf("exec %s: %w", program, cause)
 	case errors.Is(cause, unix.ENOENT):
 		return fmt.Errorf("exec: %q: stat %s: %w", program, program, cause)
 	}
@@ -189,6 +199,9 @@ func (h hidden) Unwrap() error { return h.error }
 func (c *creation) acts(ctx context.Context) plan.Acts {
 	return plan.Acts{
 		MakeCgroup: func(*launch.Run) error {
+			if err := empty(c.group); err != nil {
+				return err
+			}
 			if err := c.group.Create(); err != nil {
 				return err
 			}
@@ -203,11 +216,12 @@ func (c *creation) acts(ctx context.Context) plan.Acts {
 		ConsoleSocket: func(r *launch.Run, s launch.Slot) error { return holdTerminal(r, c.opts.Terminal, s) },
 		Listen:        c.listen,
 		RuntimeHooks: func(r *launch.Run) error {
-			st := c.ociState(lifecycle.Creating, r.PID())
-			if err := hooks.Run(ctx, "prestart", c.spec.Hooks.Prestart, st); err != nil { //nolint:staticcheck // Docker uses prestart
+			// runtime-spec runtime.md: "created" begins after step 2 of the lifecycle, prestart is step 3; its readers expect it
+			early := c.ociState(lifecycle.Created, r.PID())
+			if err := hooks.Run(ctx, "prestart", c.spec.Hooks.Prestart, early); err != nil { //nolint:staticcheck // Docker uses prestart
 				return err
 			}
-			return hooks.Run(ctx, "createRuntime", c.spec.Hooks.CreateRuntime, st)
+			return hooks.Run(ctx, "createRuntime", c.spec.Hooks.CreateRuntime, c.ociState(lifecycle.Creating, r.PID()))
 		},
 		InsideHooks: func(r *launch.Run) error {
 			return c.hooksInside(ctx, "createContainer", c.spec.Hooks.CreateContainer, c.ociState(lifecycle.Creating, r.PID()))
@@ -221,6 +235,15 @@ func (c *creation) acts(ctx context.Context) plan.Acts {
 			return c.dir.Put(c.Record)
 		},
 	}
+}
+
+// empty refuses a group in which somebody lives: pause, kill and delete would hit them, too.
+func empty(g *cgroup.Group) error {
+	pids, err := g.AllPids()
+	if err == nil && len(pids) > 0 {
+		return fmt.Errorf("container's cgroup is not empty: %d process(es) found", len(pids))
+	}
+	return nil // none yet, or Create will say what is wrong with it
 }
 
 func holdCgroup(r *launch.Run, g *cgroup.Group, s launch.Slot) error {

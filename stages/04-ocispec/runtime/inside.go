@@ -29,7 +29,7 @@ func (c *Container) hooksInside(ctx context.Context, kind string, list []specs.H
 	}
 	for i, h := range list {
 		if err := hookInside(ctx, h, st.Pid, input); err != nil {
-			return fmt.Errorf("%s hook %d, %s: %w", kind, i, h.Path, err)
+			return fmt.Errorf("error running %s hook #%d: %s: %w", kind, i, h.Path, err)
 		}
 	}
 	return nil
@@ -65,8 +65,10 @@ func hookInside(ctx context.Context, h specs.Hook, pid int, input []byte) error 
 		return err
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case ws.ExitStatus() == 0:
+	case ws.Exited() && ws.ExitStatus() == 0:
 		return nil
+	case ws.Signaled():
+		return fmt.Errorf("killed by %s: %v", unix.SignalName(ws.Signal()), ws.Signal())
 	}
 	return fmt.Errorf("exit status %d: %s", ws.ExitStatus(), bytes.TrimSpace(<-output))
 }

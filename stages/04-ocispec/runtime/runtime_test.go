@@ -271,7 +271,7 @@ func TestHooksInTheirOrder(t *testing.T) {
 	text, err := os.ReadFile(log)
 	require.NoError(t, err)
 	require.Equal(t, "prestart\ncreateRuntime\ncreateContainer\nstartContainer\nprogram\npoststop\n", string(text))
-	for name, want := range map[string]string{"prestart": "creating", "createContainer": "creating", "startContainer": "created", "poststop": "stopped"} {
+	for name, want := range map[string]string{"prestart": "created", "createContainer": "creating", "startContainer": "created", "poststop": "stopped"} {
 		var st specs.State
 		text, err := os.ReadFile(log + "." + name)
 		require.NoError(t, err)
@@ -357,10 +357,10 @@ func TestNothingIsLeftOfAFailure(t *testing.T) {
 		"bad sysctl value": {func(s *specs.Spec) { s.Linux.Sysctl = map[string]string{"net.ipv4.ip_forward": "maybe"} }, `unable to start container process: set net.ipv4.ip_forward to "maybe": invalid argument`},
 		"failing hook": {func(s *specs.Spec) {
 			s.Hooks = &specs.Hooks{CreateRuntime: []specs.Hook{{Path: "/bin/false"}}}
-		}, "unable to start container process: run 1 prestart and createRuntime hooks: createRuntime hook 0, /bin/false: exit status 1"},
+		}, "unable to start container process: run 1 prestart and createRuntime hooks: error running createRuntime hook #0: /bin/false: exit status 1"},
 		"failing hook inside": {func(s *specs.Spec) {
 			s.Hooks = &specs.Hooks{CreateContainer: []specs.Hook{{Path: "/bin/false"}}}
-		}, "unable to start container process: run 1 createContainer hooks: createContainer hook 0, /bin/false: exit status 1: "},
+		}, "unable to start container process: run 1 createContainer hooks: error running createContainer hook #0: /bin/false: exit status 1: "},
 		"bad seccomp":       {func(s *specs.Spec) { s.Linux.Seccomp = &specs.LinuxSeccomp{DefaultAction: "SCMP_ACT_NOPE"} }, `linux.seccomp: defaultAction: unknown action "SCMP_ACT_NOPE"`},
 		"no such namespace": {func(s *specs.Spec) { s.Linux.Namespaces[1].Path = "/no/such/ns" }, "unable to start container process: open network namespace /no/such/ns: open /no/such/ns: no such file or directory"},
 	} {

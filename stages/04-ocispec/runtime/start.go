@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
@@ -24,7 +26,7 @@ func (rt *Runtime) Start(ctx context.Context, id string) error {
 func (c *Container) start(ctx context.Context) error {
 	st := c.ociState(lifecycle.Created, c.Process.PID)
 	if c.Hooks != nil {
-		if err := c.hooksInside(ctx, "startContainer", c.Hooks.StartContainer, st); err != nil {
+		if err := c.hooksInside(ctx, "startContainer", c.withEnv(c.Hooks.StartContainer), st); err != nil {
 			return err
 		}
 	}
@@ -36,6 +38,21 @@ func (c *Container) start(ctx context.Context) error {
 	}
 	st.Status = "running"
 	return hooks.Run(ctx, "poststart", c.Hooks.Poststart, st)
+}
+
+// withEnv gives hooks that say nothing of their environment the process's own: they run in its place, just before it.
+func (c *Container) withEnv(list []specs.Hook) []specs.Hook {
+	s, err := c.dir.Config()
+	if err != nil || s.Process == nil {
+		return list
+	}
+	list = slices.Clone(list)
+	for i := range list {
+		if list[i].Env == nil {
+			list[i].Env = s.Process.Env
+		}
+	}
+	return list
 }
 
 // openGate connects, and hears either nothing, which means that the program runs, or which step failed and why. The gate is

@@ -40,6 +40,9 @@ func (f *Foreground) Connect() (copied <-chan error, err error) {
 	if f.master, err = ReceiveTerminal(f.ours); err != nil {
 		return nil, err
 	}
+	if err := keepLineEnds(f.master); err != nil {
+		return nil, err
+	}
 	f.Resize()
 	if saved, err := unix.IoctlGetTermios(0, unix.TCGETS); err == nil {
 		f.saved = saved
@@ -57,6 +60,20 @@ func (f *Foreground) Connect() (copied <-chan error, err error) {
 		done <- err
 	}()
 	return done, nil
+}
+
+// keepLineEnds tells a terminal not to write "\r\n" for "\n" (termios(3), ONLCR): our own terminal adds what it needs, and a
+// pipe or a file that stands in its place gets what the program wrote.
+func keepLineEnds(master *os.File) error {
+	t, err := unix.IoctlGetTermios(int(master.Fd()), unix.TCGETS)
+	if err != nil {
+		return fmt.Errorf("tcgetattr: %w", err)
+	}
+	t.Oflag &^= unix.ONLCR
+	if err := unix.IoctlSetTermios(int(master.Fd()), unix.TCSETS, t); err != nil {
+		return fmt.Errorf("tcsetattr: %w", err)
+	}
+	return nil
 }
 
 // Resize gives the container's terminal the size of ours.
@@ -78,10 +95,10 @@ func (f *Foreground) Close() error {
 	return errors.Join(err, f.ours.Close())
 }
 
-// raw is what cfmakeraw(3) makes of a terminal's settings; the output keeps its line ends.
+// raw is what cfmakeraw(3) makes of a terminal's settings, but for the line ends of the output.
 func raw(t unix.Termios) *unix.Termios {
 	t.Iflag &^= unix.IGNBRK | unix.BRKINT | unix.PARMRK | unix.ISTRIP | unix.INLCR | unix.IGNCR | unix.ICRNL | unix.IXON
-	t.Oflag &^= unix.OPOST
+	t.Oflag |= unix.OPOST // "\r\n" for the "\n" that keepLineEnds left
 	t.Lflag &^= unix.ECHO | unix.ECHONL | unix.ICANON | unix.ISIG | unix.IEXTEN
 	t.Cflag = t.Cflag&^(unix.CSIZE|unix.PARENB) | unix.CS8
 	t.Cc[unix.VMIN], t.Cc[unix.VTIME] = 1, 0

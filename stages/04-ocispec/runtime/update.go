@@ -30,6 +30,9 @@ func (rt *Runtime) Pids(id string) ([]int, error) {
 	if err != nil {
 		return nil, err
 	}
+	if status == lifecycle.Stopped { // nobody is left to be shown; runc says so with an empty list, too
+		return []int{}, nil
+	}
 	if err := lifecycle.Check(lifecycle.Ps, status); err != nil {
 		return nil, err
 	}

@@ -24,7 +24,8 @@ type Config struct {
 	Warnings []string // about what is ignored
 }
 
-// Load reads and validates BUNDLE/config.json. root.path is made absolute.
+// Load reads and validates BUNDLE/config.json. root.path and the sources of binds are made
+// absolute.
 func Load(bundle string) (*Config, error) {
 	text, err := read(bundle)
 	if err != nil {
@@ -40,6 +41,11 @@ func Load(bundle string) (*Config, error) {
 	}
 	if !filepath.IsAbs(s.Root.Path) {
 		s.Root.Path = filepath.Join(bundle, s.Root.Path)
+	}
+	for i, m := range s.Mounts { // config.md, "Mounts": relative to the bundle
+		if bind(m) && !filepath.IsAbs(m.Source) {
+			s.Mounts[i].Source = filepath.Join(bundle, m.Source)
+		}
 	}
 	return &Config{s, text, warnings}, nil
 }

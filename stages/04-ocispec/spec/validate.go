@@ -162,11 +162,41 @@ func idMappings(s *specs.Spec) error {
 			return fmt.Errorf("linux.timeOffsets: unknown clock %q", clock)
 		}
 	}
-	for field, list := range map[string][]specs.LinuxIDMapping{"uidMappings": s.Linux.UIDMappings, "gidMappings": s.Linux.GIDMappings} {
-		for i, m := range list {
-			if m.Size == 0 || uint64(m.HostID)+uint64(m.Size) > 1<<32 || uint64(m.ContainerID)+uint64(m.Size) > 1<<32 {
-				return fmt.Errorf("linux.%s[%d]: %d:%d:%d is no range of ids", field, i, m.ContainerID, m.HostID, m.Size)
-			}
+	if err := ranges("linux.uidMappings", s.Linux.UIDMappings); err != nil {
+		return err
+	}
+	return ranges("linux.gidMappings", s.Linux.GIDMappings)
+}
+
+// IDMapped tells whether a mount shows its files with other ids (config.md, "Mounts": uidMappings, gidMappings, idmap, ridmap).
+func IDMapped(m specs.Mount) bool {
+	return len(m.UIDMappings)+len(m.GIDMappings) > 0 ||
+		slices.ContainsFunc(m.Options, func(o string) bool { return o == "idmap" || o == "ridmap" })
+}
+
+// mapped checks the id mappings of a mount.
+func mapped(s *specs.Spec, m specs.Mount) error {
+	switch {
+	case !IDMapped(m):
+		return nil
+	case !bind(m):
+		return errors.New("uidMappings: only a bind mount can be id-mapped")
+	case (len(m.UIDMappings) == 0) != (len(m.GIDMappings) == 0):
+		return errors.New("uidMappings, gidMappings: an id-mapped mount needs both")
+	case len(m.UIDMappings) == 0 && !Has(s, specs.UserNamespace):
+		return errors.New("options: idmap without mappings takes those of the user namespace, and the container has none")
+	}
+	if err := ranges("uidMappings", m.UIDMappings); err != nil {
+		return err
+	}
+	return ranges("gidMappings", m.GIDMappings)
+}
+
+// ranges checks that each mapping is a range of 32-bit ids.
+func ranges(field string, list []specs.LinuxIDMapping) error {
+	for i, m := range list {
+		if m.Size == 0 || uint64(m.HostID)+uint64(m.Size) > 1<<32 || uint64(m.ContainerID)+uint64(m.Size) > 1<<32 {
+			return fmt.Errorf("%s[%d]: %d:%d:%d is no range of ids", field, i, m.ContainerID, m.HostID, m.Size)
 		}
 	}
 	return nil
@@ -201,11 +231,8 @@ func mounts(s *specs.Spec) error {
 		if target == "/proc" && m.Type != "proc" && !bind(m) {
 			return fmt.Errorf("mounts[%d].type: only procfs can be mounted on /proc, not %q", i, m.Type)
 		}
-		if len(m.UIDMappings)+len(m.GIDMappings) > 0 {
-			return fmt.Errorf("mounts[%d].uidMappings: id-mapped mounts are not supported yet", i)
-		}
-		if slices.ContainsFunc(m.Options, func(o string) bool { return o == "idmap" || o == "ridmap" }) {
-			return fmt.Errorf("mounts[%d].options: id-mapped mounts are not supported yet", i)
+		if err := mapped(s, m); err != nil {
+			return fmt.Errorf("mounts[%d].%w", i, err)
 		}
 		if bind(m) && m.Source == "" {
 			return fmt.Errorf("mounts[%d].source: it is missing", i)

@@ -35,7 +35,7 @@ func newExec(g *global) *cobra.Command {
 			if len(o.argv) == 0 && o.process == "" {
 				return errors.New("process args cannot be empty")
 			}
-			return runExec(cmd.Context(), g, o, args[0])
+			return noStatus(runExec(cmd.Context(), g, o, args[0]))
 		},
 	}
 	f := cmd.Flags()
@@ -58,6 +58,17 @@ func newExec(g *global) *cobra.Command {
 	f.BoolVar(&o.ignorePaused, "ignore-paused", false, "allow exec in a paused container")
 	f.StringVar(&o.cgroup, "cgroup", "", "run the process in an (existing) sub-cgroup")
 	return cmd
+}
+
+// noStatus marks an error of our own with 255: every smaller status can be the process's.
+func noStatus(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[exitCode](err); ok {
+		return err
+	}
+	return &failure{err, 255}
 }
 
 func runExec(ctx context.Context, g *global, o *execOptions, id string) error {
@@ -129,6 +140,11 @@ func (o *execOptions) addCapabilities(p *specs.Process) {
 	}
 	for _, set := range []*[]string{&c.Bounding, &c.Effective, &c.Permitted} {
 		*set = append((*set)[:len(*set):len(*set)], o.caps...)
+	}
+	if len(c.Inheritable) > 0 { // then what is added is ambient too, or a user other than root would not have it
+		for _, set := range []*[]string{&c.Inheritable, &c.Ambient} {
+			*set = append((*set)[:len(*set):len(*set)], o.caps...)
+		}
 	}
 	p.Capabilities = &c
 }

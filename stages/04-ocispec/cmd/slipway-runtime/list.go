@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"text/tabwriter"
 	"time"
 
@@ -24,6 +25,11 @@ func newList(g *global) *cobra.Command {
 			rt, err := g.runtime()
 			if err != nil {
 				return err
+			}
+			if cmd.Flags().Changed("root") { // a root that was asked for by name has to be there
+				if _, err := os.Stat(g.root); err != nil {
+					return err
+				}
 			}
 			views, err := rt.List()
 			return errors.Join(err, printList(cmd.OutOrStdout(), views, format, quiet))

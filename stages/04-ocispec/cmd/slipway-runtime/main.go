@@ -35,6 +35,14 @@ type exitCode int
 
 func (e exitCode) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
+// failure is an error of ours whose exit status is not 1.
+type failure struct {
+	error
+	code int
+}
+
+func (f *failure) Unwrap() error { return f.error }
+
 // finish reports an error where the caller looks for it: runc's callers read the last line of the log.
 func (g *global) finish(err error) int {
 	if err == nil {
@@ -47,6 +55,9 @@ func (g *global) finish(err error) int {
 		g.out = &logger{stderr: os.Stderr}
 	}
 	g.out.error(err)
+	if f, ok := errors.AsType[*failure](err); ok {
+		return f.code
+	}
 	return 1
 }
 

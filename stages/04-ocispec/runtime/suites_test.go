@@ -1,0 +1,122 @@
+package runtime_test
+
+import (
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/stretchr/testify/require"
+
+	"github.com/slipway-engine/slipway/stages/04-ocispec/runtime"
+)
+
+// What the published conformance suites found wrong, so that we find it first (docs/conformance.md).
+
+func ownUsers(s *specs.Spec) {
+	s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
+	s.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: 100000, Size: 65536}}
+	s.Linux.GIDMappings = s.Linux.UIDMappings
+}
+
+func TestIDMappedMount(t *testing.T) {
+	source := t.TempDir()
+	file := filepath.Join(source, "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o644))
+	require.NoError(t, os.Chown(file, 100, 200))
+	own := specs.Mount{
+		Destination: "/tmp", Source: source, Options: []string{"bind"},
+		UIDMappings: []specs.LinuxIDMapping{{ContainerID: 100, HostID: 101000, Size: 1}},
+		GIDMappings: []specs.LinuxIDMapping{{ContainerID: 200, HostID: 102000, Size: 1}},
+	}
+	for name, c := range map[string]struct {
+		users bool
+		mount specs.Mount
+		want  string
+	}{
+		"its own map":                      {false, own, "101000 102000\n"},
+		"its own map and a user namespace": {true, own, "1000 2000\n"},
+		"the user namespace's map":         {true, specs.Mount{Destination: "/tmp", Source: source, Options: []string{"bind", "idmap"}}, "100 200\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, status := newPlace(t).run(t, "busybox stat -c '%u %g' /tmp/file >/out/out", func(s *specs.Spec) {
+				s.Mounts = append(s.Mounts, c.mount)
+				if c.users {
+					ownUsers(s)
+				}
+			})
+			require.Zero(t, status)
+			require.Equal(t, c.want, out)
+		})
+	}
+	st, err := os.Stat(file)
+	require.NoError(t, err)
+	require.Equal(t, uint32(100), st.Sys().(*syscall.Stat_t).Uid, "the file itself is as it was")
+}
+
+func TestClocksInAUserNamespace(t *testing.T) {
+	out, status := newPlace(t).run(t, "cat /proc/self/timens_offsets >/out/out", func(s *specs.Spec) {
+		ownUsers(s)
+		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.TimeNamespace})
+		s.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"monotonic": {Secs: 7881, Nanosecs: 2718281}}
+	})
+	require.Zero(t, status)
+	require.Contains(t, out, "7881   2718281")
+}
+
+func TestEnvironmentHasEachNameOnce(t *testing.T) {
+	out, status := newPlace(t).run(t, "busybox env | busybox sort | grep -v PWD >/out/out", func(s *specs.Spec) {
+		s.Process.Env = []string{"ONE=two", "HOME=", "PATH=/bin", "ONE=three"}
+	})
+	require.Zero(t, status)
+	require.Equal(t, "HOME=/root\nONE=three\nPATH=/bin\nSHLVL=1\n", out)
+}
+
+func TestASourceRelativeToTheBundle(t *testing.T) {
+	out, status := newPlace(t).run(t, "ls /b/config.json >/out/out", func(s *specs.Spec) {
+		s.Mounts = append(s.Mounts, specs.Mount{Destination: "/b", Source: ".", Options: []string{"bind"}})
+	})
+	require.Zero(t, status)
+	require.Equal(t, "/b/config.json\n", out)
+}
+
+func TestAMissingInterpreterIsNamed(t *testing.T) {
+	p := newPlace(t)
+	bundle := p.bundle(t, "", func(s *specs.Spec) { s.Process.Args = []string{"/run.sh"} })
+	require.NoError(t, os.WriteFile(filepath.Join(bundle, "rootfs/run.sh"), []byte("#!/nothing\n"), 0o755))
+	proc, err := p.Create(t.Context(), runtime.CreateOptions{ID: "i", Bundle: bundle})
+	require.NoError(t, err)
+	defer proc.Close()
+	require.ErrorContains(t, p.Start(t.Context(), "i"), "exec /run.sh: no such file or directory")
+	require.NoError(t, p.Delete(t.Context(), "i", true))
+	_, _ = proc.Wait()
+}
+
+func TestAGroupWithSomebodyInItIsRefused(t *testing.T) {
+	p := newPlace(t)
+	group := "/slipway-test/" + filepath.Base(p.out)
+	shared := func(s *specs.Spec) { s.Linux.CgroupsPath = group }
+	p.create(t, p.bundle(t, "sleep 1000", shared))
+	_, err := p.Create(t.Context(), runtime.CreateOptions{ID: "second", Bundle: p.bundle(t, "true", shared)})
+	require.ErrorContains(t, err, "container's cgroup is not empty")
+	require.NoError(t, p.Start(t.Context(), "c"), "the first one is as it was")
+}
+
+func TestALinkAtProcIsExplained(t *testing.T) {
+	p := newPlace(t)
+	root := t.TempDir()
+	require.NoError(t, os.Symlink("/elsewhere", filepath.Join(root, "proc")))
+	_, err := p.Create(t.Context(), runtime.CreateOptions{ID: "l", Bundle: p.bundle(t, "true", func(s *specs.Spec) { s.Root.Path = root })})
+	require.ErrorContains(t, err, "it must be mounted on ordinary directory")
+}
+
+func TestPsOfAStoppedContainer(t *testing.T) {
+	p := newPlace(t)
+	p.create(t, p.bundle(t, "true", nil))
+	require.NoError(t, p.Start(t.Context(), "c"))
+	require.Eventually(t, func() bool { v, err := p.State("c"); return err == nil && v.Status == "stopped" }, 10e9, 1e6)
+	pids, err := p.Pids("c")
+	require.NoError(t, err)
+	require.Empty(t, pids)
+}
