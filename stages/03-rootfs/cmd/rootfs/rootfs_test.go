@@ -15,7 +15,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestMain(m *testing.M) { shield.Main(m) }
+// beRootfs in the environment makes the test's program rootfs itself, to be killed.
+const beRootfs = "SLIPWAY_TEST_BE_ROOTFS"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(beRootfs) != "" {
+		main()
+		return
+	}
+	shield.Main(m)
+}
 
 // file is one in a tar; the body of a symbolic link is its target.
 type file struct {
