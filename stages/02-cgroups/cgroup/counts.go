@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/opencontainers/runtime-spec/specs-go"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
 // planPids limits processes and threads. Any negative number is "no limit"; 0 is taken at its word, and lets
@@ -15,10 +15,19 @@ func planPids(now facts, r *specs.LinuxResources) ([]write, error) {
 	if r.Pids == nil || r.Pids.Limit == nil {
 		return nil, nil
 	}
+	limit := *r.Pids.Limit
+	//ex:begin cg.pids-max
 	if _, err := now.need("pids", "a limit of processes"); err != nil {
 		return nil, err
 	}
-	return []write{{controller: "pids", file: "pids.max", value: orMax(*r.Pids.Limit)}}, nil
+	value := "max"
+	if limit >= 0 {
+		value = itoa(limit)
+	}
+	return []write{{controller: "pids", file: "pids.max", value: value}}, nil
+	//ex:stub
+	// return nil, todo.Exercise("cg.pids-max")
+	//ex:end cg.pids-max
 }
 
 // planHugetlb sets both limits, on pages in use and on reservations; the second is there since Linux 5.7.

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/opencontainers/runtime-spec/specs-go"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
 // planCPU orders its writes by the kernel's laws: weight cannot be changed while a group is idle; quota over
@@ -25,7 +25,11 @@ func planCPU(now facts, r *specs.LinuxResources) ([]write, error) {
 	if set(c.RealtimeRuntime) || set(c.RealtimePeriod) {
 		return nil, fmt.Errorf("cpu.realtimeRuntime and cpu.realtimePeriod: cgroup v2 has no real-time budget")
 	}
-	return cpuWeight(c, "cpu.weight", weightFromShares, cpuBandwidthV2(now, c)), nil
+	bandwidth, err := cpuBandwidthV2(now, c)
+	if err != nil {
+		return nil, err
+	}
+	return cpuWeight(c, "cpu.weight", weightFromShares, bandwidth), nil
 }
 
 // cpuWeight puts idle=0 before the weight and idle=1 after it.
@@ -74,10 +78,11 @@ func cpuBandwidthV1(now facts, c *specs.LinuxCPU) []write {
 }
 
 // cpuBandwidthV2 has both numbers in one file; the one that is not given stays as it is.
-func cpuBandwidthV2(now facts, c *specs.LinuxCPU) []write {
+func cpuBandwidthV2(now facts, c *specs.LinuxCPU) ([]write, error) {
 	if !set(c.Quota) && !set(c.Period) {
-		return withBurst(now, c, "cpu.max.burst", nil)
+		return withBurst(now, c, "cpu.max.burst", nil), nil
 	}
+	//ex:begin cg.cpu-max
 	quota, period := now.quota, now.period
 	if set(c.Quota) {
 		quota = orMax(*c.Quota)
@@ -85,7 +90,11 @@ func cpuBandwidthV2(now facts, c *specs.LinuxCPU) []write {
 	if set(c.Period) {
 		period = *c.Period
 	}
-	return withBurst(now, c, "cpu.max.burst", []write{{controller: "cpu", file: "cpu.max", value: fmt.Sprintf("%s %d", quota, period)}})
+	line := write{controller: "cpu", file: "cpu.max", value: fmt.Sprintf("%s %d", quota, period)}
+	return withBurst(now, c, "cpu.max.burst", []write{line}), nil
+	//ex:stub
+	// return nil, todo.Exercise("cg.cpu-max")
+	//ex:end cg.cpu-max
 }
 
 // withBurst lowers the burst before the quota and raises it after.

@@ -102,6 +102,8 @@ func work(job string, n int) error {
 		}
 	case "stubborn":
 		signal.Ignore(syscall.SIGTERM)
+	case "delegated":
+		return beDelegated()
 	case "born":
 		return beBorn(n)
 	case "null", "zero":
@@ -160,9 +162,14 @@ type helper struct {
 // start runs a helper, not yet in any group and not yet working.
 func start(t *testing.T, job string) *helper {
 	t.Helper()
+	return startWith(t, job, &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL})
+}
+
+func startWith(t *testing.T, job string, attr *syscall.SysProcAttr) *helper {
+	t.Helper()
 	c := exec.Command("/proc/self/exe")
 	c.Env = append(os.Environ(), helperVariable+"="+job, "GOMAXPROCS=2")
-	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	c.SysProcAttr = attr
 	c.Stderr = os.Stderr
 	in, err := c.StdinPipe()
 	require.NoError(t, err)

@@ -37,7 +37,7 @@ func (g *Group) killOnce(ctx context.Context) (left []int, done bool, err error)
 	if gone(err) {
 		return nil, true, nil
 	}
-	if err != nil || len(left) == 0 && !g.populated() {
+	if err != nil || len(left) == 0 && !g.unseen() {
 		return nil, true, err
 	}
 	if slices.Contains(left, os.Getpid()) {
@@ -76,8 +76,8 @@ func (g *Group) killFile() (place, bool) {
 	return p, g.layout.mode == V2 && p.has("cgroup.kill")
 }
 
-// populated: v2 knows of processes even when they are in a pid namespace that the caller cannot see.
-func (g *Group) populated() bool {
+// unseen: v2 knows of processes even when they are in a pid namespace that the caller cannot see.
+func (g *Group) unseen() bool {
 	if g.layout.mode != V2 {
 		return false
 	}

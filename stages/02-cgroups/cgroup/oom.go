@@ -65,21 +65,9 @@ func (p place) oomV2(ctx context.Context) (<-chan struct{}, error) {
 	if err != nil {
 		return nil, err
 	}
-	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	events, err := p.inotify("memory.events")
 	if err != nil {
-		return nil, fmt.Errorf("inotify: %w", err)
-	}
-	events := os.NewFile(uintptr(fd), "memory.events of "+p.String())
-	up, _ := p.parent()
-	for _, w := range []struct {
-		at   place
-		file string
-		mask uint32
-	}{{p, "memory.events", unix.IN_MODIFY}, {up, ".", unix.IN_DELETE | unix.IN_ONLYDIR}} {
-		if err := w.at.watch(fd, w.file, w.mask); err != nil {
-			events.Close()
-			return nil, err
-		}
+		return nil, err
 	}
 	return watch(ctx, events, func(buf []byte) (oom, over bool) {
 		now, err := p.oomKills()

@@ -15,6 +15,10 @@ type Stats struct {
 	Pids    PidsStats               `json:"pids"`
 	IO      []IOStats               `json:"io,omitempty"` // sorted by device
 	Hugetlb map[string]HugetlbStats `json:"hugetlb,omitempty"`
+
+	Pressure Pressure             `json:"pressure"`
+	Rdma     map[string]RdmaStats `json:"rdma,omitempty"` // by device
+	Misc     map[string]MiscStats `json:"misc,omitempty"` // by resource; v2 only
 }
 
 // CPUStats are times since the group was made; in JSON they are nanoseconds.
@@ -111,6 +115,8 @@ func (g *Group) Stats() (*Stats, error) {
 		{"pids", place.pidsStats, place.pidsStats},
 		{"blkio", place.blkioV1, place.ioV2},
 		{"hugetlb", place.hugetlb, place.hugetlb},
+		{"rdma", place.rdma, place.rdma},
+		{"misc", place.misc, place.misc},
 	} {
 		p, ok := g.at(part.controller)
 		if !ok || p.rel != "." && !p.exists() {
@@ -124,6 +130,11 @@ func (g *Group) Stats() (*Stats, error) {
 			continue
 		}
 		if err := read(p, s); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	if p, ok := g.unified(); ok && p.exists() {
+		if err := p.pressure(s); err != nil {
 			return nil, err
 		}
 	}

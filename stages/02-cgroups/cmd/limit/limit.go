@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"strings"
 
@@ -33,14 +34,24 @@ func newLimit(t terminal) *cobra.Command {
 	return cmd
 }
 
-// find names a group on this machine.
+// find names a group on this machine. A plain name is below parent, which for an ordinary user is below the
+// subtree that was given to that user.
 func find(name string) (*cgroup.Group, error) {
 	l, err := cgroup.Detect()
 	if err != nil {
 		return nil, err
 	}
-	if !strings.HasPrefix(name, "/") {
-		name = parent + "/" + name // not path.Join: .. is for Group to refuse
+	if strings.HasPrefix(name, "/") {
+		return l.Group(name)
+	}
+	name = parent + "/" + name // not path.Join: .. is for Group to refuse
+	given, err := l.Delegated()
+	switch {
+	case errors.Is(err, os.ErrPermission): // what is asked for will be refused, by name
+	case err != nil:
+		return nil, err
+	case given.Path() != "/":
+		name = given.Path() + name
 	}
 	return l.Group(name)
 }

@@ -37,8 +37,14 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Condition: func(cond string) (bool, error) {
-			if cond == "v2" {
+			switch cond {
+			case "v2":
 				return l.Mode() == cgroup.V2, nil
+			case "cpuset":
+				return l.Has("cpuset"), nil
+			case "systemd":
+				comm, err := os.ReadFile("/proc/1/comm")
+				return string(comm) == "systemd\n", err
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},

@@ -16,8 +16,10 @@ import (
 
 type runOptions struct {
 	budget
-	name   string
-	remove bool
+	name    string
+	remove  bool
+	systemd bool
+	slice   string
 }
 
 func newRun(t terminal) *cobra.Command {
@@ -35,6 +37,8 @@ func newRun(t terminal) *cobra.Command {
 	f.SetInterspersed(false)
 	o.flags(f)
 	f.StringVar(&o.name, "name", "", "the group: made unless it is there (default: one for this run alone)")
+	f.BoolVar(&o.systemd, "systemd", false, "have systemd make the group: a transient scope, as systemd-run --scope does")
+	f.StringVar(&o.slice, "slice", "", "with --systemd: the slice to make it in (default system.slice, or user.slice)")
 	f.BoolVar(&o.remove, "rm", false, "afterwards kill what is left in the group, and remove it (always so without --name)")
 	return cmd
 }
@@ -51,7 +55,7 @@ func runRun(ctx context.Context, t terminal, o *runOptions, args []string) (err 
 	if o.name == "" {
 		o.name, o.remove = fmt.Sprintf("run-%d", os.Getpid()), true
 	}
-	g, err := find(o.name)
+	g, err := o.group()
 	if err != nil {
 		return err
 	}
@@ -80,6 +84,21 @@ func runRun(ctx context.Context, t terminal, o *runOptions, args []string) (err 
 	return nil
 }
 
+// group is the one to run in: a directory, or with --systemd the unit limit-NAME.scope.
+func (o *runOptions) group() (*cgroup.Group, error) {
+	if !o.systemd {
+		if o.slice != "" {
+			return nil, fmt.Errorf("--slice %s is for --systemd", o.slice)
+		}
+		return find(o.name)
+	}
+	l, err := cgroup.Detect()
+	if err != nil {
+		return nil, err
+	}
+	return l.Use(cgroup.Systemd).Group(o.slice + ":limit:" + o.name)
+}
+
 // spawn runs the program in the group to its end. The signals that ask a program to do something go on to
 // it; those of the keyboard reach it from the terminal anyway.
 func spawn(t terminal, g *cgroup.Group, program string, args []string) (int, error) {
@@ -95,6 +114,7 @@ func spawn(t terminal, g *cgroup.Group, program string, args []string) (int, err
 	if err := cmd.Start(); err != nil {
 		return 0, startError{fmt.Errorf("start %s in cgroup %s: %w", program, g.Path(), err)}
 	}
+	g.Settle()
 	done := make(chan struct{})
 	go func() {
 		for {

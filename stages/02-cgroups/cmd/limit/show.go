@@ -74,6 +74,15 @@ func (v *view) print(out io.Writer) error {
 		fmt.Fprintf(w, "\t\tthrottled in %d of %d periods, for %s\n", s.CPU.ThrottledPeriods, s.CPU.Periods, round(s.CPU.Throttled))
 	}
 	fmt.Fprintf(w, "pids\t%d\tof %s\n", s.Pids.Current, formatCount(s.Pids.Limit))
+	for _, p := range []struct {
+		of     string
+		stalls *cgroup.Stalls
+	}{{"cpu", s.Pressure.CPU}, {"memory", s.Pressure.Memory}, {"io", s.Pressure.IO}} {
+		if p.stalls != nil {
+			fmt.Fprintf(w, "%s pressure\t%.2f%%\twaited in the last 10 s, %.2f%% in 60 s, %s in all\n",
+				p.of, p.stalls.Some.Avg10, p.stalls.Some.Avg60, round(p.stalls.Some.Total))
+		}
+	}
 	for _, d := range s.IO {
 		fmt.Fprintf(w, "io %d:%d\t%s\tread, %s written\n", d.Major, d.Minor, formatBytes(d.ReadBytes), formatBytes(d.WriteBytes))
 	}

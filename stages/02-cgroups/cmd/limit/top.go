@@ -1,35 +1,92 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"github.com/slipway-engine/slipway/stages/02-cgroups/cgroup"
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 )
 
 func newTop(t terminal) *cobra.Command {
-	return &cobra.Command{
+	var every time.Duration
+	cmd := &cobra.Command{
 		Use:   "top GROUP",
 		Short: "List the processes of a group",
 		Args:  cobra.ExactArgs(1),
-		RunE:  func(_ *cobra.Command, args []string) error { return runTop(t, args[0]) },
+		RunE:  func(cmd *cobra.Command, args []string) error { return runTop(cmd.Context(), t, args[0], every) },
 	}
+	cmd.Flags().DurationVarP(&every, "watch", "w", 0, "look again and again, in this `INTERVAL`, until the group goes away")
+	cmd.Flags().Lookup("watch").NoOptDefVal = "2s"
+	return cmd
 }
 
-func runTop(t terminal, name string) error {
+func runTop(ctx context.Context, t terminal, name string, every time.Duration) error {
 	g, err := existing(name)
 	if err != nil {
 		return err
 	}
+	if every <= 0 {
+		return processes(t.out, g)
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	var before *cgroup.Stats
+	for {
+		before, err = frame(t.out, g, before, every)
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// frame is one look: on a terminal in place of the one before, else below it. It is written at once, so that
+// nothing flickers.
+func frame(out *os.File, g *cgroup.Group, before *cgroup.Stats, every time.Duration) (*cgroup.Stats, error) {
+	now, err := g.Stats()
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	if _, err := unix.IoctlGetTermios(int(out.Fd()), unix.TCGETS); err == nil {
+		b.WriteString("\x1b[H\x1b[J")
+	}
+	busy := "    -"
+	if before != nil {
+		busy = fmt.Sprintf("%5.1f%%", 100*float64(now.CPU.Usage-before.CPU.Usage)/float64(every))
+	}
+	fmt.Fprintf(&b, "%s  cpu %s  memory %s of %s  pids %d of %s\n", g.Path(), busy,
+		formatBytes(now.Memory.Usage), formatBytes(now.Memory.Limit), now.Pids.Current, formatCount(now.Pids.Limit))
+	if err := processes(&b, g); err != nil {
+		return nil, err
+	}
+	_, err = out.Write(b.Bytes())
+	return now, err
+}
+
+func processes(out io.Writer, g *cgroup.Group) error {
 	pids, err := g.AllPids()
 	if err != nil {
 		return err
 	}
-	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "PID\tSTATE\tTHREADS\tCPU\tRSS\tCOMMAND")
 	for _, pid := range pids {
 		p, err := readProcess(pid)
