@@ -139,13 +139,23 @@ func (e *Engine) forget(c *Container) {
 
 // change edits the record on the disk and then in memory; when the disk refuses, nothing has changed.
 func (e *Engine) change(c *Container, edit func(*Record)) error {
+	return c.edit(edit, func(next Record) error { return e.Records.Save(c.ID, next) })
+}
+
+// remember changes the record of a container that is about to be removed: not worth a write to the disk, since
+// a daemon that finds the older record removes the container too.
+func (c *Container) remember(edit func(*Record)) error {
+	return c.edit(edit, func(Record) error { return nil })
+}
+
+func (c *Container) edit(edit func(*Record), save func(Record) error) error {
 	c.saving.Lock()
 	defer c.saving.Unlock()
 	c.mu.Lock()
 	next := c.rec
 	c.mu.Unlock()
 	edit(&next)
-	if err := e.Records.Save(c.ID, next); err != nil {
+	if err := save(next); err != nil {
 		return fmt.Errorf("container %.12s: %w", c.ID, err)
 	}
 	c.mu.Lock()

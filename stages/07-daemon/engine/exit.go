@@ -45,7 +45,12 @@ func (e *Engine) exited(c *Container, t *task, exit manager.Exit) {
 	oom := seen || e.OOMKilled != nil && e.OOMKilled(c.ID)
 	rec := c.View().Record
 	again := ShouldRestart(rec.HostConfig.RestartPolicy, exit.Code, rec.StoppedByUser, rec.RestartCount)
-	err := e.change(c, func(r *Record) {
+	leaves := rec.HostConfig.AutoRemove && !again && !kept
+	change := func(edit func(*Record)) error { return e.change(c, edit) }
+	if leaves {
+		change = c.remember
+	}
+	err := change(func(r *Record) {
 		r.Last = &Ended{Code: exit.Code, At: exit.At, OOM: oom}
 		r.Wanted = again
 		if again {
@@ -53,7 +58,7 @@ func (e *Engine) exited(c *Container, t *task, exit manager.Exit) {
 		}
 	})
 	e.logIfErr("record exit", c.ID, err)
-	e.bury(ctx, c)
+	e.bury(ctx, c, change)
 	if oom && !seen {
 		e.publish(c, apievents.ActionOOM, nil)
 	}
@@ -69,15 +74,16 @@ func (e *Engine) exited(c *Container, t *task, exit manager.Exit) {
 	c.mu.Unlock()
 	c.signalExit()
 	close(t.done)
-	if rec.HostConfig.AutoRemove && !again && !kept {
+	if leaves {
 		e.wg.Go(func() {
 			e.logIfErr("auto-remove", c.ID, e.Remove(ctx, c.ID, RemoveOptions{Force: true, Volumes: true}))
 		})
 	}
 }
 
-// bury removes what a run needed: the task (which lets the last output through), the pipes, the endpoint.
-func (e *Engine) bury(ctx context.Context, c *Container) {
+// bury removes what a run needed: the task (which lets the last output through), the pipes, the endpoint. change notes
+// that the endpoint is gone.
+func (e *Engine) bury(ctx context.Context, c *Container, change func(func(*Record)) error) {
 	if _, err := e.Tasks.DeleteTask(ctx, c.ID); err != nil && !isNotFound(err) {
 		e.Log.Warn("delete task", "container", c.ID, "err", err)
 	}
@@ -90,7 +96,7 @@ func (e *Engine) bury(ctx context.Context, c *Container) {
 		e.Log.Warn("release network", "container", c.ID, "err", err)
 		return
 	}
-	e.logIfErr("record release of network", c.ID, e.change(c, func(r *Record) { r.Endpoint = nil }))
+	e.logIfErr("record release of network", c.ID, change(func(r *Record) { r.Endpoint = nil }))
 }
 
 // signalExit wakes those who wait for the next exit.
