@@ -21,6 +21,7 @@ import (
 // Driver is one bridge network in the network namespace that New was called in.
 type Driver struct {
 	cfg       Config
+	lack      error // why there is no bridge network here; nil when there is
 	pool      *pool
 	poolAlias string         // the ifalias of links in the pool: no earlier driver's
 	later     sync.WaitGroup // of work that Close waits for: links that take their time to go
@@ -34,7 +35,8 @@ type Driver struct {
 }
 
 // New makes the bridge, or adopts one of that name with its address, and the nft table if there is none. A table that is
-// there is left alone until Reconcile, so that published ports of running containers have no gap.
+// there is left alone until Reconcile, so that published ports of running containers have no gap. A kernel that has no
+// bridges or no nftables still gives the modes host and none: see Lack.
 func New(_ context.Context, c Config) (*Driver, error) {
 	c, err := complete(c)
 	if err != nil {
@@ -43,28 +45,40 @@ func New(_ context.Context, c Config) (*Driver, error) {
 	if err := os.MkdirAll(c.NetnsDir, 0o700); err != nil {
 		return nil, err
 	}
-	h, err := newHands()
-	if err != nil {
-		return nil, err
-	}
-	defer h.close()
-	if err := h.carryOut(PlanBridge(c)); err != nil {
-		return nil, err
-	}
 	d := &Driver{cfg: c, addrs: newAddresses(c.Subnet, c.Gateway), ports: newPortTable(), live: map[string]*Endpoint{}}
 	d.poolAlias = "pool " + newID()[:12]
-	there, err := firewall{}.exists()
-	if err != nil {
+	if err := prepare(c); errors.Is(err, errors.ErrUnsupported) {
+		d.lack = fmt.Errorf("no bridge network: this kernel has no %w; --network host and none work", err)
+		c.Pool = 0
+	} else if err != nil {
 		return nil, err
-	}
-	if !there {
-		if err := (firewall{}).replace(PlanRules(c, nil)); err != nil {
-			return nil, err
-		}
 	}
 	d.pool = newPool(c.Pool, d.warm)
 	return d, nil
 }
+
+// prepare makes the bridge and the table.
+func prepare(c Config) error {
+	h, err := newHands()
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	if err := h.carryOut(PlanBridge(c)); err != nil {
+		return fmt.Errorf("bridge: %w", err)
+	}
+	there, err := firewall{}.exists()
+	if err == nil && !there {
+		err = firewall{}.replace(PlanRules(c, nil))
+	}
+	if err != nil {
+		return fmt.Errorf("nftables for IPv4: %w", err)
+	}
+	return nil
+}
+
+// Lack is why this machine has no bridge network; nil when it has one.
+func (d *Driver) Lack() error { return d.lack }
 
 // Config is the configuration with its defaults filled in.
 func (d *Driver) Config() Config { return d.cfg }
@@ -119,6 +133,9 @@ func (d *Driver) Attach(_ context.Context, r Request) (*Endpoint, error) {
 		e.NetnsPath = filepath.Join(d.cfg.NetnsDir, pinName(e))
 		return e, d.attachNone(e)
 	case ModeBridge:
+		if d.lack != nil {
+			return nil, d.lack
+		}
 		e.NetnsPath = filepath.Join(d.cfg.NetnsDir, pinName(e))
 		return d.attachBridge(r, e)
 	}

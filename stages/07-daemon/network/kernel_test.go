@@ -2,6 +2,7 @@ package network
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -260,6 +261,19 @@ func TestNone(t *testing.T) {
 	out, err := exec.Command("nsenter", "--net="+e.NetnsPath, "ip", "-o", "link").Output()
 	require.NoError(t, err)
 	require.Equal(t, 1, strings.Count(string(out), "\n"), string(out))
+}
+
+// TestLack: on a kernel without bridges or nftables the other modes work, and the refusal says why.
+func TestLack(t *testing.T) {
+	d := newDriver(t, Config{})
+	d.lack = errors.New("no bridge network: this kernel has no nftables")
+	_, err := d.Attach(t.Context(), Request{ContainerID: id(1), Mode: ModeBridge})
+	require.ErrorIs(t, err, d.lack)
+	e, err := d.Attach(t.Context(), Request{ContainerID: id(2), Mode: ModeNone})
+	require.NoError(t, err)
+	require.NoError(t, d.Reconcile(t.Context(), []*Endpoint{e}))
+	require.FileExists(t, e.NetnsPath)
+	require.NoError(t, d.Detach(t.Context(), e))
 }
 
 func TestNoIPv6AddressInside(t *testing.T) {

@@ -51,6 +51,9 @@ func (d *Driver) Reconcile(_ context.Context, live []*Endpoint) error {
 	if err := d.adopt(live); err != nil {
 		return err
 	}
+	if d.lack != nil {
+		return d.sweep(live)
+	}
 	d.nft.Lock()
 	err := firewall{}.replace(PlanRules(d.cfg, d.endpoints()))
 	d.nft.Unlock()

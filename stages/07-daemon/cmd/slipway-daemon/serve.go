@@ -118,6 +118,9 @@ func serve(ctx context.Context, o *options, logTo io.Writer) (err error) {
 		return fmt.Errorf("network: %w", err)
 	}
 	defer driver.Close()
+	if lack := driver.Lack(); lack != nil {
+		log.Warn("network", "err", lack)
+	}
 	imageStore := images.New(client)
 	if err := importToolbox(ctx, imageStore); err != nil {
 		log.Warn("the embedded image is not there", "err", err)
