@@ -12,15 +12,17 @@ import (
 // between files (btrfs, xfs) the copies share them.
 type Copy struct {
 	*store
+	// branch makes the directory to: empty, or like from when that is not "".
+	branch func(ctx context.Context, from, to string) error
 }
 
 // NewCopy opens the snapshots in dir. ErrLocked while another process has it open.
 func NewCopy(dir string) (*Copy, error) {
-	s, err := openStore(dir)
+	s, err := openStore(dir, os.RemoveAll)
 	if err != nil {
 		return nil, err
 	}
-	return &Copy{s}, nil
+	return &Copy{s, copied}, nil
 }
 
 // Prepare implements Snapshotter.
@@ -44,20 +46,24 @@ func (c *Copy) create(ctx context.Context, kind Kind, key, parent string, labels
 	if err != nil {
 		return nil, err
 	}
-	dir, err := c.begin("fs")
+	dir, err := c.begin()
 	if err != nil {
 		return nil, fmt.Errorf("prepare snapshot %q: %w", key, err)
 	}
-	if from != "" { // the long part, without the lock
-		err = copyTree(ctx, from, filepath.Join(dir, "fs"))
-	}
-	if err == nil {
+	if err = c.branch(ctx, from, filepath.Join(dir, "fs")); err == nil { // the long part, without the lock
 		var mounts []Mount
 		if mounts, err = c.finish(dir, kind, key, parent, labels); err == nil {
 			return mounts, nil
 		}
 	}
-	return nil, errors.Join(fmt.Errorf("prepare snapshot %q: %w", key, err), os.RemoveAll(dir))
+	return nil, errors.Join(fmt.Errorf("prepare snapshot %q: %w", key, err), c.discard(dir))
+}
+
+func copied(ctx context.Context, from, to string) error {
+	if err := makeRoot(to); err != nil || from == "" {
+		return err
+	}
+	return copyTree(ctx, from, to)
 }
 
 // finish checks again: another may have taken the key, or removed the parent, during the copy.

@@ -24,7 +24,7 @@ func NewOverlay(dir string) (*Overlay, error) {
 	if strings.ContainsAny(dir, `,:\`) {
 		return nil, fmt.Errorf("snapshot directory %q: a comma, colon or backslash cannot stand in overlayfs's options: %w", dir, ErrInvalid)
 	}
-	s, err := openStore(dir)
+	s, err := openStore(dir, os.RemoveAll)
 	if err != nil {
 		return nil, err
 	}

@@ -19,10 +19,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// store keeps the records of the snapshots: what Overlay and Copy have in common.
+// store keeps the records of the snapshots: what all Snapshotters here have in common.
 type store struct {
 	dir  string   // immutable
 	lock *os.File // flock for the life of the store
+
+	discard func(dir string) error // removes a snapshot's directory; os.RemoveAll where there is nothing faster
 
 	mu      sync.Mutex         // guards all below
 	records map[string]*record // by key or name
@@ -51,7 +53,7 @@ func (r *record) info() Info {
 }
 
 // openStore locks the directory, sweeps what was being made or removed when the last process ended, and reads the rest.
-func openStore(dir string) (*store, error) {
+func openStore(dir string, discard func(dir string) error) (*store, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
@@ -59,7 +61,7 @@ func openStore(dir string) (*store, error) {
 	if err := os.MkdirAll(filepath.Join(dir, "snapshots"), 0o700); err != nil {
 		return nil, fmt.Errorf("open snapshots: %w", err)
 	}
-	s := &store{dir: dir, records: map[string]*record{}, nextID: 1}
+	s := &store{dir: dir, discard: discard, records: map[string]*record{}, nextID: 1}
 	if s.lock, err = lockFile(filepath.Join(dir, "lock")); err != nil {
 		return nil, fmt.Errorf("open snapshots: %w", err)
 	}
@@ -114,7 +116,7 @@ func (s *store) sweepTransient() error {
 		}
 		gone, err := s.detachLocked(key)
 		if err == nil {
-			err = os.RemoveAll(gone)
+			err = s.discard(gone)
 		}
 		if err != nil {
 			return err
@@ -128,7 +130,7 @@ func (s *store) sweep(name string) error {
 	if !strings.HasPrefix(name, ".new-") && !strings.HasPrefix(name, ".gone-") {
 		return nil
 	}
-	return os.RemoveAll(s.path(name))
+	return s.discard(s.path(name))
 }
 
 // loadOne reads one record. A snapshot whose record a power cut made unreadable is left where it is and told of by
@@ -213,13 +215,19 @@ func (s *store) begin(subs ...string) (string, error) {
 		return "", err
 	}
 	for _, sub := range subs {
-		// 0755: this directory becomes "/" of a container. What is above it is 0700 (CVE-2021-41091).
-		path := filepath.Join(dir, sub)
-		if err := errors.Join(os.Mkdir(path, 0o755), os.Chmod(path, 0o755)); err != nil {
+		if err := makeRoot(filepath.Join(dir, sub)); err != nil {
 			return "", errors.Join(err, os.RemoveAll(dir))
 		}
 	}
 	return dir, nil
+}
+
+// makeRoot makes a directory 0755: it becomes "/" of a container. What is above it is 0700 (CVE-2021-41091).
+func makeRoot(path string) error {
+	if err := os.Mkdir(path, 0o755); err != nil {
+		return err
+	}
+	return os.Chmod(path, 0o755)
 }
 
 // publishLocked gives the directory its number; from here on the snapshot is there.
@@ -384,7 +392,7 @@ func (s *store) Remove(_ context.Context, key string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.RemoveAll(gone); err != nil {
+	if err := s.discard(gone); err != nil {
 		return fmt.Errorf("remove snapshot %q: %w", key, err) // swept at the next open
 	}
 	return nil

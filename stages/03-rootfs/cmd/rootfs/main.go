@@ -54,7 +54,7 @@ func newRootfs() *cobra.Command {
 	}
 	f := cmd.PersistentFlags()
 	f.StringVar(&g.root, "root", "/var/lib/slipway/rootfs", "`DIR` of the images and snapshots")
-	f.StringVar(&g.snapshotter, "snapshotter", "overlay", "how snapshots are kept: overlay or copy")
+	f.StringVar(&g.snapshotter, "snapshotter", "overlay", "how snapshots are kept: overlay, btrfs or copy")
 	f.BoolVarP(&g.quiet, "quiet", "q", false, "show no progress")
 	f.StringArrayVar(&g.mirrors, "mirror", nil, "`[REGISTRY=]URL` to ask before the registry itself (docker.io when none is named)")
 	f.StringArrayVar(&g.plainHTTP, "plain-http", nil, "`HOST[:PORT]` of a registry that may speak http; loopback addresses always may")

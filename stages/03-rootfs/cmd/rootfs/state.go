@@ -27,7 +27,7 @@ type globals struct {
 	plainHTTP         []string // HOST[:PORT]
 }
 
-// state is what lies below --root: content/ is an OCI image layout, overlay/ or copy/ are its snapshots.
+// state is what lies below --root: content/ is an OCI image layout, overlay/, btrfs/ or copy/ are its snapshots.
 type state struct {
 	store     *content.Store
 	names     *layout.Layout
@@ -84,8 +84,14 @@ func (g *globals) openSnapshots() (snapshot.Snapshotter, error) {
 			return nil, err
 		}
 		return s, nil
+	case "btrfs":
+		s, err := snapshot.NewBtrfs(dir)
+		if err != nil {
+			return nil, err
+		}
+		return s, nil
 	}
-	return nil, fmt.Errorf("snapshotter %q: overlay and copy are known", g.snapshotter)
+	return nil, fmt.Errorf("snapshotter %q: overlay, btrfs and copy are known", g.snapshotter)
 }
 
 func (s *state) close() error { return s.snapshots.Close() }

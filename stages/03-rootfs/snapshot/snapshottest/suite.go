@@ -15,6 +15,11 @@ import (
 // Run runs the suite. open opens the snapshots in a directory; it is called again after Close to see what was kept.
 // It makes real mounts and needs root.
 func Run(t *testing.T, open func(dir string) (snapshot.Snapshotter, error)) {
+	RunBelow(t, t.TempDir(), open)
+}
+
+// RunBelow is Run with directories below base, for a Snapshotter that needs a file system of its own.
+func RunBelow(t *testing.T, base string, open func(dir string) (snapshot.Snapshotter, error)) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: real mounts")
 	}
@@ -40,7 +45,9 @@ func Run(t *testing.T, open func(dir string) (snapshot.Snapshotter, error)) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			b := &bed{T: t, dir: t.TempDir(), open: open}
+			dir, err := os.MkdirTemp(base, "")
+			require.NoError(t, err)
+			b := &bed{T: t, dir: dir, open: open}
 			b.reopen()
 			t.Cleanup(func() {
 				for _, m := range b.mounted {
