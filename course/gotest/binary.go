@@ -30,10 +30,28 @@ func Build(ctx context.Context, dir, pkg, to string, env []string, flags ...stri
 	return err
 }
 
-// RunBinary runs the tests of a binary that match pattern, in the folder of
-// their package as go test does, count times.
-func RunBinary(ctx context.Context, binary, dir, pkg, pattern string, env []string, count int) (Result, error) {
-	cmd := exec.CommandContext(ctx, "go", "tool", "test2json", "-t", "-p", pkg, binary,
+// Runner runs test binaries.
+type Runner struct{ test2json string }
+
+// NewRunner finds cmd/test2json, which tells the binaries' output apart.
+func NewRunner(ctx context.Context) (Runner, error) {
+	// Running it once builds it; then -n has its path.
+	for _, args := range [][]string{{"tool", "test2json"}, {"tool", "-n", "test2json"}} {
+		out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput()
+		if err != nil {
+			return Runner{}, fmt.Errorf("go %s: %w: %s", strings.Join(args, " "), err, out)
+		}
+		if args[1] == "-n" {
+			return Runner{strings.TrimSpace(string(out))}, nil
+		}
+	}
+	return Runner{}, nil
+}
+
+// Run runs the tests of a binary that match pattern, in the folder of their
+// package as go test does, count times.
+func (r Runner) Run(ctx context.Context, binary, dir, pkg, pattern string, env []string, count int) (Result, error) {
+	cmd := exec.CommandContext(ctx, r.test2json, "-t", "-p", pkg, binary,
 		"-test.v=test2json", "-test.paniconexit0", "-test.timeout=5m", "-test.run="+pattern, "-test.count="+strconv.Itoa(count))
 	cmd.Dir = filepath.Join(dir, pkg)
 	cmd.Env = append(cmd.Environ(), env...)
@@ -46,13 +64,13 @@ func RunBinary(ctx context.Context, binary, dir, pkg, pattern string, env []stri
 	if err := cmd.Start(); err != nil {
 		return Result{}, err
 	}
-	r, err := read(out, io.Discard)
+	result, err := read(out, io.Discard)
 	if err != nil {
-		return r, fmt.Errorf("read the output of %s: %w", pkg, err)
+		return result, fmt.Errorf("read the output of %s: %w", pkg, err)
 	}
-	if err := cmd.Wait(); err != nil && r.Failed == 0 {
-		r.Failed++
-		r.Output += stderr.String()
+	if err := cmd.Wait(); err != nil && result.Failed == 0 {
+		result.Failed++
+		result.Output += stderr.String()
 	}
-	return r, nil
+	return result, nil
 }

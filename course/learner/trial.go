@@ -22,13 +22,18 @@ type Trial struct {
 	Root, Stage string
 
 	tmp   string
+	run   gotest.Runner
 	built map[string]error // by package
 }
 
 // NewTrial makes the folder for the test binaries; Close removes it.
-func NewTrial(root, stage string) (*Trial, error) {
+func NewTrial(ctx context.Context, root, stage string) (*Trial, error) {
+	run, err := gotest.NewRunner(ctx)
+	if err != nil {
+		return nil, err
+	}
 	tmp, err := os.MkdirTemp("", "slipway-trial-")
-	return &Trial{Root: root, Stage: stage, tmp: tmp, built: map[string]error{}}, err
+	return &Trial{Root: root, Stage: stage, tmp: tmp, run: run, built: map[string]error{}}, err
 }
 
 // Close removes the test binaries.
@@ -53,7 +58,7 @@ func (t *Trial) Try(ctx context.Context, e exercise.Exercise) (verdict.Verdict, 
 	if err != nil {
 		return verdict.Verdict{}, err
 	}
-	r, err := gotest.RunBinary(ctx, binary, dir, e.Package, e.Pattern(), Env(t.Root), 1)
+	r, err := t.run.Run(ctx, binary, dir, e.Package, e.Pattern(), Env(t.Root), 1)
 	return verdict.Read(r), err
 }
 

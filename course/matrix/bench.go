@@ -26,6 +26,7 @@ import (
 // test binary, and so the same verdict: most neighbours cost nothing.
 type bench struct {
 	root, dir, tmp string
+	runner         gotest.Runner
 	tests          map[string][]string // package -> the folders that its tests are linked from
 
 	mu    sync.Mutex // guards built
@@ -143,7 +144,7 @@ func (b *bench) run(ctx context.Context, t trial, count int) (verdict.Verdict, t
 		return v, it.took[t.e.Test], nil
 	}
 	start := time.Now()
-	r, err := gotest.RunBinary(ctx, it.path, b.dir, t.e.Package, t.e.Pattern(), nil, count)
+	r, err := b.runner.Run(ctx, it.path, b.dir, t.e.Package, t.e.Pattern(), nil, count)
 	if err != nil {
 		return verdict.Verdict{}, 0, err
 	}

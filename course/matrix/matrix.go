@@ -12,7 +12,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slipway-engine/slipway/course/chapter"
 	"github.com/slipway-engine/slipway/course/exercise"
+	"github.com/slipway-engine/slipway/course/gotest"
 	"github.com/slipway-engine/slipway/course/marks"
 	"github.com/slipway-engine/slipway/course/verdict"
 	"github.com/slipway-engine/slipway/course/why"
@@ -43,10 +45,19 @@ func (m *Matrix) Prove(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(tmp)
-	m.bench = &bench{root: m.Root, dir: m.dir(), tmp: tmp, built: map[string]*built{}}
+	runner, err := gotest.NewRunner(ctx)
+	if err != nil {
+		return err
+	}
+	m.bench = &bench{root: m.Root, dir: m.dir(), tmp: tmp, runner: runner, built: map[string]*built{}}
 	m.Checks++
 	for _, code := range why.Missing(m.Root, m.Exercises) {
 		m.fault("docs/why/%s.md is missing: course why %s has nothing to say", code, code)
+	}
+	for _, e := range m.Exercises {
+		if err := chapter.Has(m.Root, e.Docs); err != nil {
+			m.fault("%s: %v", e.Slug, err)
+		}
 	}
 	if m.Only == "" {
 		if err := m.vet(ctx, everything, "./..."); err != nil {

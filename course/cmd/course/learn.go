@@ -21,7 +21,7 @@ func testCopy(ctx context.Context, out screen.Screen, root, stage string) (err e
 	if err != nil {
 		return err
 	}
-	trial, err := learner.NewTrial(root, stage)
+	trial, err := learner.NewTrial(ctx, root, stage)
 	if err != nil {
 		return err
 	}
