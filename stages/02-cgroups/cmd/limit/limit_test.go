@@ -80,7 +80,7 @@ func exitStatus(ts *testscript.TestScript, args []string) int {
 func waitFor(ts *testscript.TestScript, _ bool, args []string) {
 	g, err := find(args[0])
 	ts.Check(err)
-	for range 500 {
+	for range 2000 {
 		pids, _ := g.AllPids() // it may not be there yet
 		for _, pid := range pids {
 			if p, err := readProcess(pid); err == nil && strings.HasPrefix(p.command, args[1]) {
