@@ -80,11 +80,11 @@ func course(t *testing.T) *Matrix {
 	t.Helper()
 	root := t.TempDir()
 	for name, text := range map[string]string{
-		"docs/p.md":                                   "# P\n\n## The start\n",
-		"docs/why/P-X-1.md":                           "because\n",
-		"stages/01-p/go.mod":                          "module example.com/p\n\ngo 1.26\n",
-		"stages/01-p/p/p.go":                          source,
-		"stages/01-p/p/p_test.go":                     test,
+		"docs/p.md":               "# P\n\n## The start\n",
+		"docs/why/P-X-1.md":       "because\n",
+		"stages/01-p/go.mod":      "module example.com/p\n\ngo 1.26\n",
+		"stages/01-p/p/p.go":      source,
+		"stages/01-p/p/p_test.go": test,
 		"stages/01-p/testdata/mistakes/p.a/one.patch": mistake,
 		"stages/01-p/testdata/mistakes/p.b/two.patch": other,
 	} {
