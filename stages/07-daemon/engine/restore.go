@@ -92,7 +92,11 @@ func (e *Engine) carryOut(ctx context.Context, a Action, t manager.Task) {
 		c.mu.Unlock()
 		e.exited(c, run, a.Exit)
 	case Discard:
-		if err = e.discardTask(ctx, a.ID); err == nil {
+		endpoint := c.View().Endpoint // the driver has taken it for live: there was a task
+		if err = e.discardTask(ctx, a.ID); err == nil && endpoint != nil {
+			err = e.Network.Detach(ctx, endpoint)
+		}
+		if err == nil {
 			err = e.change(c, func(r *Record) { r.Wanted, r.Endpoint = false, nil })
 		}
 	case Lost:
