@@ -82,8 +82,7 @@ func mendImports(src string) (string, error) {
 	used := usedPackages(file)
 	drop := map[int]bool{} // line
 	for _, spec := range file.Imports {
-		name := importName(spec)
-		if name == "_" || name == "." || used[name] {
+		if n := spec.Name; n != nil && (n.Name == "_" || n.Name == ".") || uses(used, spec) {
 			continue
 		}
 		drop[fset.Position(spec.Pos()).Line-1] = true
@@ -121,16 +120,27 @@ func usedPackages(file *ast.File) map[string]bool {
 
 var version = regexp.MustCompile(`^v[0-9]+$`)
 
-// importName is the name by which a file uses an import: its own, or the last
-// element of the path that is not a version.
-func importName(spec *ast.ImportSpec) string {
+// importNames are the names by which a file may use an import: its own, or, since
+// only the package itself knows what it is called, everything that is made of
+// the last element of its path that is not a version: specs-go is specs, go-digest
+// is digest, yaml.v3 is yaml.
+func importNames(spec *ast.ImportSpec) []string {
 	if spec.Name != nil {
-		return spec.Name.Name
+		return []string{spec.Name.Name}
 	}
 	p, _ := strconv.Unquote(spec.Path.Value)
 	base := path.Base(p)
 	if version.MatchString(base) {
 		base = path.Base(path.Dir(p))
 	}
-	return strings.TrimPrefix(strings.TrimSuffix(base, ".go"), "go-")
+	names := []string{base}
+	for part := range strings.FieldsFuncSeq(base, func(r rune) bool { return r == '-' || r == '.' }) {
+		names = append(names, part)
+	}
+	return names
+}
+
+// uses says whether one of an import's names is among those used.
+func uses(used map[string]bool, spec *ast.ImportSpec) bool {
+	return slices.ContainsFunc(importNames(spec), func(name string) bool { return used[name] })
 }

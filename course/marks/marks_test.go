@@ -87,6 +87,16 @@ func TestMalformedMarksNameTheLine(t *testing.T) {
 	}
 }
 
+func TestAnImportIsKnownByAnyPartOfItsPath(t *testing.T) {
+	const src = "package p\n\nimport (\n\t\"github.com/opencontainers/go-digest\"\n\t\"github.com/opencontainers/runtime-spec/specs-go\"\n\t\"gopkg.in/yaml.v3\"\n\t\"example.com/gone/v2\"\n)\n\nvar (\n\ta specs.Spec\n\tb digest.Digest\n\tc yaml.Node\n)\n"
+	got, err := marks.Cut(src, func(string) bool { return true })
+	require.NoError(t, err)
+	require.Contains(t, got, "specs-go")
+	require.Contains(t, got, "go-digest")
+	require.Contains(t, got, "yaml.v3")
+	require.NotContains(t, got, "gone")
+}
+
 func FuzzCut(f *testing.F) {
 	f.Add(source)
 	f.Fuzz(func(t *testing.T, src string) {

@@ -83,11 +83,11 @@ func lendImports(src, donor string) string {
 	}
 	used, has := usedPackages(file), map[string]bool{}
 	for _, spec := range file.Imports {
-		has[importName(spec)] = true
+		has[spec.Path.Value] = true
 	}
 	var lines []string
 	for _, spec := range lender.Imports {
-		if name := importName(spec); used[name] && !has[name] {
+		if uses(used, spec) && !has[spec.Path.Value] {
 			lines = append(lines, "\t"+importText(spec))
 		}
 	}

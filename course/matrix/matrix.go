@@ -33,7 +33,7 @@ type Matrix struct {
 	Out         io.Writer
 
 	Checks, Skipped, Golden int
-	Faults                  []string
+	Faults                  []string // printed as they are found
 	bench                   *bench
 }
 
@@ -176,6 +176,7 @@ func (m *Matrix) packages() []string {
 
 func (m *Matrix) fault(format string, args ...any) {
 	m.Faults = append(m.Faults, m.Stage+": "+fmt.Sprintf(format, args...))
+	fmt.Fprintf(m.Out, "FAIL %s\n", strings.TrimRight(m.Faults[len(m.Faults)-1], "\n"))
 }
 
 // want expects a state, and from a stub that it names its own exercise.
