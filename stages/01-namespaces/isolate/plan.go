@@ -30,6 +30,11 @@ type Request struct {
 	Clock     Clock             // offsets of a new time namespace
 	MountProc bool              // in a new pid and mount namespace, mount /proc again
 	Hostname  string
+
+	Propagation string // of the mounts in a new mount namespace: private (and ""), slave, shared, unchanged
+	Root        string // root directory; empty: the caller's
+	SetGroups   string // allow, deny, or empty: deny where it must be
+
 	Dir       string // working directory; empty: the caller's
 	Argv, Env []string
 	Nofile    [2]uint64 // soft and hard limit to restore
@@ -59,7 +64,7 @@ func Plan(r Request) (*launch.Plan, error) {
 		return nil, err
 	}
 	p.Add(born)
-	if joins {
+	if slices.ContainsFunc(r.Join, func(k namespace.Kind) bool { return k.File != "pid" }) {
 		p.Add(joinInside(r)...)
 	}
 	p.Add(joinPaths(r)...)
@@ -70,7 +75,10 @@ func Plan(r Request) (*launch.Plan, error) {
 		p.Add(mounts(r)...)
 	}
 	if r.Hostname != "" {
-		p.Add(launch.Hostname(r.Hostname))
+		p.Add(hostname(r.Hostname)...)
+	}
+	if r.Root != "" {
+		p.Add(chroot(r.Root))
 	}
 	if r.Dir != "" {
 		p.Add(launch.Chdir(r.Dir, "--wd"))
@@ -89,6 +97,14 @@ func (r Request) check() error {
 		return fmt.Errorf("--map-users and --map-groups without --user have no map to write")
 	case len(r.Argv) == 0:
 		return fmt.Errorf("no command")
+	case r.Propagation != "" && !slices.Contains([]string{"private", "slave", "shared", "unchanged"}, r.Propagation):
+		return fmt.Errorf("--propagation %s: want private, slave, shared or unchanged", r.Propagation)
+	case r.SetGroups != "" && r.SetGroups != "allow" && r.SetGroups != "deny":
+		return fmt.Errorf("--setgroups %s: want allow or deny", r.SetGroups)
+	case r.SetGroups == "allow" && r.MapRoot:
+		return fmt.Errorf("--setgroups allow and --map-root-user exclude each other: an ordinary user may write gid_map only after deny")
+	case r.SetGroups != "" && !r.creates("user"):
+		return fmt.Errorf("--setgroups without --user has nothing to set")
 	case r.Hostname != "" && !r.creates("uts"):
 		return fmt.Errorf("--hostname %s without --uts would rename this machine", r.Hostname)
 	case r.MountProc && !r.creates("mnt"):
@@ -96,7 +112,7 @@ func (r Request) check() error {
 	case r.MapRoot && !r.creates("user"):
 		return fmt.Errorf("--map-root-user without --user has no map to write")
 	}
-	for _, s := range append([]string{r.Hostname, r.Dir}, append(r.Argv, r.Env...)...) {
+	for _, s := range append([]string{r.Hostname, r.Dir, r.Root}, append(r.Argv, r.Env...)...) {
 		if err := launch.CheckString(s); err != nil {
 			return fmt.Errorf("%q holds a NUL byte", s)
 		}
@@ -150,16 +166,47 @@ func cloneFlags(kinds []namespace.Kind) (uint64, error) {
 
 // mounts makes the copy of the mount tree ours.
 func mounts(r Request) []launch.Step {
-	var steps []launch.Step
+	steps, asked := propagation(r.Propagation)
+	if asked {
+		return append(steps, procMount(r)...)
+	}
 	//ex:begin ns.private-mounts
 	steps = append(steps, launch.Private())
 	//ex:stub
 	// steps = append(steps, launch.Step{Name: "make the mounts private", Do: func(*launch.Run) error { return todo.Exercise("ns.private-mounts") }})
 	//ex:end ns.private-mounts
-	if r.MountProc {
-		steps = append(steps, launch.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "",
-			"proc(5) shows the pid namespace of whoever mounts it"))
+	return append(steps, procMount(r)...)
+}
+
+// procMount mounts /proc again, so that it shows the new pid namespace.
+func procMount(r Request) []launch.Step {
+	if !r.MountProc {
+		return nil
 	}
+	because := "proc(5) shows the pid namespace of whoever mounts it"
+	//ex:begin ns.proc-mount
+	var flags uintptr
+	for _, f := range []uintptr{unix.MS_NOSUID, unix.MS_NODEV, unix.MS_NOEXEC} {
+		flags |= f
+	}
+	return []launch.Step{launch.Mount("proc", "/proc", "proc", flags, "", because)}
+	//ex:stub
+	// return []launch.Step{{Name: "mount proc", Do: func(*launch.Run) error { return todo.Exercise("ns.proc-mount") }, Because: because}}
+	//ex:end ns.proc-mount
+}
+
+// hostname names the new uts namespace, from inside.
+func hostname(name string) []launch.Step {
+	var steps []launch.Step
+	//ex:begin ns.hostname
+	steps = append(steps, launch.Step{
+		Name: "set the hostname to " + name, Because: "uts_namespaces(7): the name is this namespace's own",
+		Side: launch.Child,
+		Code: []launch.Instr{launch.Call(unix.SYS_SETHOSTNAME, launch.Str(name), launch.Int(len(name)))},
+	})
+	//ex:stub
+	// steps = append(steps, launch.Step{Name: "name the host " + name, Do: func(*launch.Run) error { return todo.Exercise("ns.hostname") }})
+	//ex:end ns.hostname
 	return steps
 }
 
@@ -179,15 +226,26 @@ func joinFromOutside(r Request) []launch.Step {
 		},
 	}}
 	if contains(r.Join, "pid") {
-		steps = append(steps, launch.Step{
-			Name:    fmt.Sprintf("let children be born in the pid namespace of %d", r.Target),
-			Because: "pid_namespaces(7): setns does not move its caller, only children born later",
-			Do: func(run *launch.Run) error {
-				run.Taint()
-				return unix.Setns(int(run.Slot(slotTarget)), unix.CLONE_NEWPID)
-			},
-		})
+		steps = append(steps, bearInside(r.Target)...)
 	}
+	return steps
+}
+
+// bearInside makes the next child a member of the pid namespace of the process in slotTarget.
+func bearInside(target int) []launch.Step {
+	var steps []launch.Step
+	//ex:begin ns.pid-child
+	steps = append(steps, launch.Step{
+		Name:    fmt.Sprintf("let children be born in the pid namespace of %d", target),
+		Because: "pid_namespaces(7): setns does not move its caller, only children born later",
+		Do: func(run *launch.Run) error {
+			run.Taint()
+			return unix.Setns(int(run.Slot(slotTarget)), unix.CLONE_NEWPID)
+		},
+	})
+	//ex:stub
+	// steps = append(steps, launch.Step{Name: "join pid", Do: func(*launch.Run) error { return todo.Exercise("ns.pid-child") }})
+	//ex:end ns.pid-child
 	return steps
 }
 
@@ -221,10 +279,10 @@ func joinInside(r Request) []launch.Step {
 // root in it.
 func identity(r Request) []launch.Step {
 	if len(r.Maps.Users) > 0 {
-		return r.Maps.steps()
+		return append(setGroups(r.SetGroups), r.Maps.steps()...)
 	}
 	if !r.MapRoot {
-		return nil
+		return setGroups(r.SetGroups)
 	}
 	uid, gid := os.Geteuid(), os.Getegid()
 	return []launch.Step{

@@ -125,7 +125,7 @@ func find(text, part string) string {
 }
 
 func TestJoin(t *testing.T) {
-	target := start(t, isolate.Request{New: kinds(t, "user", "pid", "mount", "uts", "ipc", "net", "cgroup", "time"), MapRoot: true, Hostname: "joined"})
+	target := start(t, isolate.Request{New: kinds(t, "user", "pid", "mount", "uts", "ipc", "net", "cgroup", "time"), MapRoot: true})
 	guest := start(t, isolate.Request{Join: namespace.Kinds(), Target: target.PID()})
 	want, err := namespace.Of(target.PID())
 	require.NoError(t, err)
@@ -282,6 +282,111 @@ func TestClockOffsets(t *testing.T) {
 	theirs, err := namespace.Of(p.PID())
 	require.NoError(t, err)
 	require.NotEqual(t, ours["time"], theirs["time"])
+}
+
+func TestPidChild(t *testing.T) {
+	target := start(t, isolate.Request{New: kinds(t, "pid")})
+	guest := start(t, isolate.Request{Join: kinds(t, "pid"), Target: target.PID()})
+	if got, want := nspid(t, guest.PID()), fmt.Sprintf("%d 2", guest.PID()); got != want {
+		teach.Fail(t, teach.Diagnosis{
+			Exercise: "ns.pid-child", Code: "NS-PID-1", Title: "a child is born into a pid namespace that exists",
+			Did:   "isolate --pid -- sleep 60, then isolate --join PID --pid -- sleep 60",
+			Saw:   "NSpid: " + got + "    (one number for each pid namespace that it is in)",
+			Want:  "NSpid: " + want + "    (2: process 1 is the first sleep)",
+			Means: "setns moves nobody into a pid namespace: a process keeps its number for life. It only decides where the caller's next children are born. So it is the parent that must join, before it makes the child.",
+			Try:   fmt.Sprintf("nsenter --target %d --pid sh -c 'grep NSpid /proc/self/status'", target.PID()),
+			Read:  "docs/01-namespaces.md#pid    man 7 pid_namespaces",
+		})
+	}
+}
+
+func TestProcMount(t *testing.T) {
+	p := start(t, isolate.Request{New: kinds(t, "pid", "mount"), MountProc: true})
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/root/proc", p.PID()))
+	require.NoError(t, err)
+	var pids []string
+	for _, e := range entries {
+		if strings.Trim(e.Name(), "0123456789") == "" {
+			pids = append(pids, e.Name())
+		}
+	}
+	mounts, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", p.PID()))
+	require.NoError(t, err)
+	line := ""
+	for l := range strings.Lines(string(mounts)) {
+		if strings.Contains(l, " /proc ") {
+			line = strings.TrimSpace(l) // the last one is on top
+		}
+	}
+	d := teach.Diagnosis{
+		Exercise: "ns.proc-mount", Title: "ps shows the container's processes only",
+		Did: "isolate --pid --mount-proc -- sleep 60, then looked into its /proc", Read: "docs/01-namespaces.md#proc    man 5 proc",
+	}
+	if len(pids) != 1 || pids[0] != "1" {
+		d.Code, d.Saw, d.Want = "NS-PROC-1", fmt.Sprintf("%d processes in it\n%s", len(pids), line), "one process, 1"
+		d.Means = "a /proc shows the pid namespace of whoever mounted it. The copy of the old one, or a bind of it, still shows the old namespace: a new proc file system must be mounted, by the child, which is inside."
+		d.Try = "unshare --pid --fork --mount sh -c 'ps | wc -l; mount -t proc proc /proc; ps | wc -l'"
+		teach.Fail(t, d)
+	}
+	for _, option := range []string{"nosuid", "nodev", "noexec"} {
+		if !strings.Contains(line, option) {
+			d.Code, d.Saw, d.Want = "NS-PROC-2", line, "nosuid,nodev,noexec among the options"
+			d.Means = "a mount has the flags that it was mounted with and no others. A user namespace may not even mount proc with fewer than the one that is there has (EPERM)."
+			d.Try = "grep ' /proc ' /proc/self/mountinfo"
+			teach.Fail(t, d)
+		}
+	}
+}
+
+func TestHostname(t *testing.T) {
+	read := func(file string) string {
+		b, err := os.ReadFile("/proc/sys/kernel/" + file)
+		require.NoError(t, err)
+		return strings.TrimSpace(string(b))
+	}
+	outside := read("hostname")
+	out := t.TempDir() + "/out"
+	p := start(t, isolate.Request{
+		New: kinds(t, "uts"), Hostname: "slipway-box",
+		Argv: []string{"sh", "-c", "cat /proc/sys/kernel/hostname /proc/sys/kernel/domainname >" + out + ".new; mv " + out + ".new " + out + "; exec sleep 60"},
+	})
+	_ = p
+	require.Eventually(t, func() bool { _, err := os.Stat(out); return err == nil }, 10e9, 5e6)
+	b, err := os.ReadFile(out)
+	require.NoError(t, err)
+	inside, domain, _ := strings.Cut(strings.TrimSpace(string(b)), "\n")
+	if inside != "slipway-box" || read("hostname") != outside {
+		teach.Fail(t, teach.Diagnosis{
+			Exercise: "ns.hostname", Code: "NS-UTS-1", Title: "a container has a name of its own",
+			Did:   "isolate --uts --hostname slipway-box -- cat /proc/sys/kernel/hostname",
+			Saw:   fmt.Sprintf("inside: hostname %q, domainname %q\noutside: %q", inside, domain, read("hostname")),
+			Want:  fmt.Sprintf("inside: hostname \"slipway-box\"   outside: %q", outside),
+			Means: "uname(2) has two names that can be set, by two calls; each takes the text and its length, and the kernel cuts where you say. It is the child that calls, which is in the new namespace.",
+			Try:   "unshare --uts sh -c 'hostname slipway-box; uname -n'; uname -n",
+			Read:  "docs/01-namespaces.md#hostname    man 2 sethostname",
+		})
+	}
+}
+
+func TestMoreSteps(t *testing.T) {
+	p, err := isolate.Plan(isolate.Request{
+		New: kinds(t, "user", "mount"), MapRoot: true, Propagation: "slave", SetGroups: "deny", Root: "/srv", Argv: []string{"true"},
+	})
+	require.NoError(t, err)
+	var names []string
+	for _, s := range p.Steps {
+		names = append(names, s.Name)
+	}
+	require.Contains(t, names, "make / slave, recursively")
+	require.Contains(t, names, "make /srv the root")
+	for want, r := range map[string]isolate.Request{
+		"--propagation x: want": {Propagation: "x", Argv: []string{"true"}},
+		"--setgroups without":   {SetGroups: "deny", Argv: []string{"true"}},
+		"exclude each other":    {New: kinds(t, "user"), MapRoot: true, SetGroups: "allow", Argv: []string{"true"}},
+	} {
+		_, err := isolate.Plan(r)
+		require.ErrorContains(t, err, want)
+	}
 }
 
 func TestRanges(t *testing.T) {

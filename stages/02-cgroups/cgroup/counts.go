@@ -15,8 +15,8 @@ func planPids(now facts, r *specs.LinuxResources) ([]write, error) {
 	if r.Pids == nil || r.Pids.Limit == nil {
 		return nil, nil
 	}
-	limit := *r.Pids.Limit
 	//ex:begin cg.pids-max
+	limit := *r.Pids.Limit
 	if _, err := now.need("pids", "a limit of processes"); err != nil {
 		return nil, err
 	}

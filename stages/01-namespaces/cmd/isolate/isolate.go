@@ -29,6 +29,12 @@ type isolateOptions struct {
 	explain   bool
 	trace     bool
 	step      bool
+
+	init        bool
+	mapAuto     bool
+	propagation string
+	root        string
+	setgroups   string
 }
 
 func newIsolate() *cobra.Command {
@@ -62,6 +68,11 @@ func newIsolate() *cobra.Command {
 	f.BoolVarP(&o.mapRoot, "map-root-user", "r", false, "be root in a new user namespace (implies --user)")
 	f.StringSliceVar(&o.mapUsers, "map-users", nil, "map user ids: `INSIDE:OUTSIDE:COUNT`, repeatable (implies --user)")
 	f.StringSliceVar(&o.mapGroups, "map-groups", nil, "map group ids: `INSIDE:OUTSIDE:COUNT`, repeatable")
+	f.BoolVar(&o.mapAuto, "map-auto", false, "be root, and map the caller's whole range in /etc/subuid and /etc/subgid behind it (implies --user)")
+	f.StringVar(&o.setgroups, "setgroups", "", "`allow` or deny setgroups(2) in the new user namespace")
+	f.StringVar(&o.propagation, "propagation", "", "of the mounts in a new mount namespace: `private` (as without), slave, shared, unchanged")
+	f.StringVarP(&o.root, "root", "R", "", "make this `DIR` the root directory")
+	f.BoolVar(&o.init, "init", false, "be process 1 of the new pid namespace: reap orphans and pass signals on")
 	f.Int64Var(&o.clock.Monotonic, "monotonic", 0, "shift the monotonic clock of a new time namespace by `SECONDS`")
 	f.Int64Var(&o.clock.Boottime, "boottime", 0, "shift its boot-time clock by `SECONDS`")
 	f.BoolVar(&o.mountProc, "mount-proc", false, "mount /proc again, for the new pid namespace (implies --mount)")
@@ -70,7 +81,7 @@ func newIsolate() *cobra.Command {
 	f.BoolVar(&o.explain, "explain", false, "print the steps and do nothing")
 	f.BoolVar(&o.trace, "trace", false, "print what each step took, to standard error")
 	f.BoolVar(&o.step, "step", false, "stop before each step until Enter is pressed")
-	cmd.AddCommand(newList())
+	cmd.AddCommand(newList(), newInit())
 	cmd.CompletionOptions.HiddenDefaultCmd = true
 	return cmd
 }
@@ -89,7 +100,8 @@ func runIsolate(ctx context.Context, out io.Writer, o isolateOptions, args []str
 	}
 	var watch launch.Options
 	if o.step {
-		watch.Before = prompt(os.Stdin, os.Stderr)
+		in, out := console()
+		watch.Before = prompt(in, out)
 	}
 	if o.trace {
 		watch.Trace = new(launch.Trace)
@@ -121,6 +133,16 @@ func wait(proc *launch.Process) error {
 		return exitCode(ws.ExitStatus())
 	}
 	return nil
+}
+
+// console is the terminal itself, so that --step leaves standard input to the program; without one it is
+// standard input and error.
+func console() (io.Reader, io.Writer) {
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if err != nil {
+		return os.Stdin, os.Stderr
+	}
+	return tty, tty
 }
 
 // prompt shows each step before it happens and waits for Enter; the end of the

@@ -32,6 +32,7 @@ func (k *kindFlag) Set(v string) error {
 func (o isolateOptions) request(args []string) (isolate.Request, error) {
 	r := isolate.Request{
 		MapRoot: o.mapRoot, MountProc: o.mountProc, Hostname: o.hostname, Dir: o.dir, Clock: o.clock,
+		Propagation: o.propagation, Root: o.root, SetGroups: o.setgroups,
 		Argv: args, Env: os.Environ(), Nofile: [2]uint64{inherited.Nofile.Cur, inherited.Nofile.Max},
 	}
 	if len(args) == 0 {
@@ -40,6 +41,12 @@ func (o isolateOptions) request(args []string) (isolate.Request, error) {
 	var err error
 	if r.Maps, err = o.maps(); err != nil {
 		return r, err
+	}
+	if o.init {
+		if !o.kinds["pid"].set {
+			return r, fmt.Errorf("--init without --pid: process 1 of this pid namespace is another's")
+		}
+		r.Argv = append([]string{"/proc/self/exe", "init", "--"}, r.Argv...)
 	}
 	user, mnt := o.kinds["user"], o.kinds["mnt"]
 	user.set = user.set || o.mapRoot || len(r.Maps.Users) > 0
@@ -72,6 +79,12 @@ func (o isolateOptions) chosen() []namespace.Kind {
 }
 
 func (o isolateOptions) maps() (m isolate.Maps, err error) {
+	if o.mapAuto {
+		if o.mapRoot || len(o.mapUsers)+len(o.mapGroups) > 0 {
+			return m, fmt.Errorf("--map-auto makes the maps itself: --map-root-user, --map-users and --map-groups are other ways")
+		}
+		return isolate.AutoMaps(os.Geteuid(), os.Getegid())
+	}
 	for _, list := range []struct {
 		from []string
 		to   *[]isolate.Range
