@@ -77,9 +77,7 @@ func (r *Root) bind(i int, m Mount, because string) launch.Step {
 // follows the root.
 func (r *Root) flags(m Mount, tree launch.Slot) []launch.Instr {
 	var code []launch.Instr
-	if set, clear := attributes(m.Flags); m.Bind() && set|clear != 0 {
-		code = append(code, setattr(tree, 0, set, clear, 0))
-	}
+	code = append(code, r.exactly(m, tree)...)
 	if m.RecSet|m.RecClear != 0 {
 		code = append(code, setattr(tree, unix.AT_RECURSIVE, m.RecSet, m.RecClear, 0))
 	}
@@ -95,6 +93,26 @@ func (r *Root) flags(m Mount, tree launch.Slot) []launch.Instr {
 		code = append(code, setattr(tree, deep, 0, 0, uint64(p&^unix.MS_REC)))
 	}
 	return code
+}
+
+// exactly gives a bind the flags that its options say, and no others of those that its source has: as soon as one is said, all
+// are (mount(8), --bind; runc does the same, and engines count on it). One that only the host may take away, because the mount
+// came into this user namespace with it (mount_namespaces(7), locked flags), is kept unless an option says otherwise.
+func (r *Root) exactly(m Mount, tree launch.Slot) []launch.Instr {
+	set, clear := attributes(m.Flags)
+	unset, _ := attributes(m.Clear)
+	unset &^= unix.MOUNT_ATTR__ATIME | unix.MOUNT_ATTR_NODIRATIME // "atime" says nothing of how it shall be instead
+	if !m.Bind() || set|clear|unset == 0 {
+		return nil
+	}
+	const free = unix.MOUNT_ATTR_NOSYMFOLLOW // never locked
+	var code []launch.Instr
+	for _, bit := range []uint64{unix.MOUNT_ATTR_RDONLY, unix.MOUNT_ATTR_NOSUID, unix.MOUNT_ATTR_NODEV, unix.MOUNT_ATTR_NOEXEC} {
+		if (set|unset)&bit == 0 && !r.ParentOpens { // what the parent opened for a user namespace is not locked, but as if
+			code = append(code, setattr(tree, 0, 0, bit, 0).Or(unix.EPERM))
+		}
+	}
+	return append(code, setattr(tree, 0, set, (clear|unset|free)&^set, 0))
 }
 
 // follow is the propagation of a bind that the parent opened: its copy comes from the host's table and would still be a peer

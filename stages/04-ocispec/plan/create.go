@@ -196,11 +196,20 @@ func (c *compiler) ready() []launch.Step {
 	steps := c.schedule()
 	if c.socket != 0 {
 		steps = append(steps, enter.SendMaster(c.root.ConsoleSlots, *c.root.Console))
+		steps = append(steps, c.attach()...)
 	} else {
 		steps = append(steps, c.ownStreams()...)
 	}
 	steps = append(steps, c.chdir(), c.findProgram())
 	return append(steps, c.limits()...)
+}
+
+// attach lets the runtime set the terminal up before the program can write to it.
+func (c *compiler) attach() []launch.Step {
+	if !c.req.Foreground {
+		return nil
+	}
+	return []launch.Step{parent("take the terminal's master", "termios(3): what the program writes first must not be changed on its way", c.acts.Attach)}
 }
 
 // keepOnly closes whatever the runtime had open: a created container may wait for days, and must not hold its callers' pipes

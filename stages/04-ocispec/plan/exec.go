@@ -25,9 +25,11 @@ func CompileExec(s *specs.Spec, facts Facts, req Request, acts Acts) (*Plan, err
 		return nil, err
 	}
 	c.add(c.enterContainer()...)
+	c.add(c.personality()...)
 	c.add(c.schedule()...)
 	if c.proc.Terminal && req.ConsoleSocket {
 		c.add(c.terminal()...)
+		c.add(c.attach()...)
 	} else {
 		c.add(c.ownStreams()...)
 	}

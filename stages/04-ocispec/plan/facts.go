@@ -20,6 +20,7 @@ type Facts struct {
 	Rootless    bool                       // we are not root of the host
 	NoFile      [2]uint64                  // RLIMIT_NOFILE, soft and hard, as we were given it
 	Files       map[string]bool            // sources of binds that are not directories
+	Modes       map[string]uint32          // permissions of directories in the image that a tmpfs will cover
 	Home        string                     // the user's home directory in the container's passwd
 	ParentMount string                     // the mount that the root file system lies on
 	Cgroup      CgroupFacts                // the machine's hierarchies
@@ -49,7 +50,8 @@ type CgroupMount struct {
 type Request struct {
 	ID            string
 	ConsoleSocket bool
-	PreserveFDs   int // descriptors 3, 4, … that the program gets
+	Foreground    bool // the runtime itself is behind the console socket
+	PreserveFDs   int  // descriptors 3, 4, … that the program gets
 	NoPivot       bool
 	NoNewKeyring  bool
 }
@@ -61,6 +63,7 @@ type Acts struct {
 	OpenCgroup    func(*launch.Run, launch.Slot) error
 	JoinFiles     func(*launch.Run, []launch.Slot) error
 	ConsoleSocket func(*launch.Run, launch.Slot) error
+	Attach        func(*launch.Run) error // take the terminal's master that the child has sent
 	Listen        func(*launch.Run, launch.Slot) error
 	RuntimeHooks  func(*launch.Run) error // prestart, createRuntime
 	InsideHooks   func(*launch.Run) error // createContainer

@@ -57,10 +57,13 @@ func prefixes(dir string) []string {
 
 // environment is what the program gets: of several values of a name the last one, in the first one's place, because most
 // programs would take the first and shells the last. HOME is added when it is missing or empty, as every runtime does.
-func (c *compiler) environment() []string {
+func (c *compiler) environment() []string { return Environment(c.proc.Env, c.facts.Home) }
+
+// Environment is that of a program for which config.json says env, and whose user has that home directory.
+func Environment(given []string, homeDir string) []string {
 	var env []string
 	place := map[string]int{}
-	for _, e := range c.proc.Env {
+	for _, e := range given {
 		name, _, _ := strings.Cut(e, "=")
 		if i, ok := place[name]; ok {
 			env[i] = e
@@ -69,10 +72,10 @@ func (c *compiler) environment() []string {
 		place[name] = len(env)
 		env = append(env, e)
 	}
-	if c.facts.Home == "" {
+	if homeDir == "" {
 		return env
 	}
-	home := "HOME=" + c.facts.Home
+	home := "HOME=" + homeDir
 	if i, ok := place["HOME"]; !ok {
 		env = append(env, home)
 	} else if env[i] == "HOME=" {

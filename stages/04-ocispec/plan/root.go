@@ -69,6 +69,9 @@ func (c *compiler) mounts(m specs.Mount) ([]enter.Mount, error) {
 	case m.Type == "" && o.Flags&unix.MS_REMOUNT == 0:
 		return nil, fmt.Errorf("type: it is missing")
 	}
+	if mode, ok := c.facts.Modes[target]; ok && m.Type == "tmpfs" && !strings.Contains(","+o.Data, ",mode=") {
+		o.Data = strings.TrimPrefix(fmt.Sprintf("%s,mode=%o", o.Data, mode), ",")
+	}
 	return []enter.Mount{{Source: m.Source, Target: target, Type: m.Type, Options: o}}, nil
 }
 

@@ -28,17 +28,24 @@ func (c *compiler) settings() []launch.Step {
 	for _, key := range slices.Sorted(maps.Keys(c.spec.Linux.Sysctl)) {
 		steps = append(steps, c.sysctl(key, c.spec.Linux.Sysctl[key]))
 	}
-	if p := c.spec.Linux.Personality; p != nil {
-		domain := uintptr(0)
-		if p.Domain == specs.PerLinux32 {
-			domain = 8
-		}
-		steps = append(steps, child("set the personality to "+string(p.Domain), "personality(2)", launch.Call(unix.SYS_PERSONALITY, launch.Int(domain))))
-	}
+	steps = append(steps, c.personality()...)
 	if c.proc.ApparmorProfile != "" {
 		steps = append(steps, c.openLabel())
 	}
 	return steps
+}
+
+// personality is inherited from parent to child, so a process of exec has to be told, too.
+func (c *compiler) personality() []launch.Step {
+	p := c.spec.Linux.Personality
+	if p == nil {
+		return nil
+	}
+	domain := uintptr(0)
+	if p.Domain == specs.PerLinux32 {
+		domain = 8
+	}
+	return []launch.Step{child("set the personality to "+string(p.Domain), "personality(2)", launch.Call(unix.SYS_PERSONALITY, launch.Int(domain)))}
 }
 
 // loopback brings the interface lo up: a new network namespace has it, but down (netdevice(7)).
@@ -73,9 +80,30 @@ func (c *compiler) openLabel() launch.Step {
 		openProc("/proc/self/attr/exec", unix.O_WRONLY, c.label).At("old"))
 }
 
-// schedule lists how the process is scheduled.
+// memoryPolicy says from which memory nodes the process gets its memory; programs inherit it over execve.
+func (c *compiler) memoryPolicy() []launch.Step {
+	if c.spec.Linux.MemoryPolicy == nil {
+		return nil
+	}
+	p, err := spec.ParseMemoryPolicy(c.spec.Linux.MemoryPolicy)
+	if err != nil { // Validate has seen it
+		return []launch.Step{parent("set the memory policy", "", func(*launch.Run) error { return err })}
+	}
+	mask := launch.Arg(launch.Int(0))
+	if p.Bits > 0 {
+		words := launch.Buf(0)
+		for _, w := range p.Nodes {
+			words.Data = binary.NativeEndian.AppendUint64(words.Data, w)
+		}
+		mask = words
+	}
+	return []launch.Step{child("set the memory policy to "+string(c.spec.Linux.MemoryPolicy.Mode), "set_mempolicy(2); config.json linux.memoryPolicy",
+		launch.Call(unix.SYS_SET_MEMPOLICY, launch.Int(p.Mode), mask, launch.Int(p.Bits)))}
+}
+
+// schedule lists how the process is scheduled, and from where it gets its memory.
 func (c *compiler) schedule() []launch.Step {
-	var steps []launch.Step
+	steps := c.memoryPolicy()
 	if s := c.proc.Scheduler; s != nil {
 		steps = append(steps, setScheduler(s))
 	}

@@ -28,8 +28,9 @@ import (
 // CreateOptions are what create and run are asked for.
 type CreateOptions struct {
 	ID, Bundle   string
-	Terminal     Terminal // where the terminal's master goes; nil: nowhere
-	IfTerminal   bool     // Terminal is an offer: a process without one is fine
+	Terminal     Terminal     // where the terminal's master goes; nil: nowhere
+	IfTerminal   bool         // Terminal is an offer: a process without one is fine
+	Attach       func() error // nil, or what takes the terminal from Terminal's other end before the program runs
 	PIDFile      string
 	PIDFDSocket  string
 	PreserveFDs  int
@@ -145,7 +146,7 @@ func (c *creation) launch(ctx context.Context, facts plan.Facts) error {
 
 func (c *creation) request() plan.Request {
 	return plan.Request{
-		ID: c.ID, ConsoleSocket: c.opts.Terminal != nil, PreserveFDs: c.opts.PreserveFDs,
+		ID: c.ID, ConsoleSocket: c.opts.Terminal != nil, Foreground: c.opts.Attach != nil, PreserveFDs: c.opts.PreserveFDs,
 		NoPivot: c.opts.NoPivot, NoNewKeyring: c.opts.NoNewKeyring,
 	}
 }
@@ -214,6 +215,7 @@ func (c *creation) acts(ctx context.Context) plan.Acts {
 		OpenCgroup:    func(r *launch.Run, s launch.Slot) error { return holdCgroup(r, c.group, s) },
 		JoinFiles:     func(r *launch.Run, s []launch.Slot) error { return holdJoinFiles(r, c.group, s) },
 		ConsoleSocket: func(r *launch.Run, s launch.Slot) error { return holdTerminal(r, c.opts.Terminal, s) },
+		Attach:        func(*launch.Run) error { return c.opts.Attach() },
 		Listen:        c.listen,
 		RuntimeHooks: func(r *launch.Run) error {
 			// runtime-spec runtime.md: "created" begins after step 2 of the lifecycle, prestart is step 3; its readers expect it

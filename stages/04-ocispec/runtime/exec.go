@@ -21,7 +21,8 @@ type ExecOptions struct {
 	ID           string
 	Process      func(container *specs.Process) (*specs.Process, error) // the process, made from the container's own
 	Terminal     Terminal
-	IfTerminal   bool // Terminal is an offer
+	IfTerminal   bool         // Terminal is an offer
+	Attach       func() error // as in CreateOptions
 	PIDFile      string
 	PIDFDSocket  string
 	PreserveFDs  int
@@ -122,7 +123,8 @@ func (c *Container) compileExec(s *specs.Spec, opts ExecOptions) (*plan.Plan, er
 			return nil, err
 		}
 	}
-	p, err := plan.CompileExec(s, facts, plan.Request{ID: c.ID, ConsoleSocket: opts.Terminal != nil, PreserveFDs: opts.PreserveFDs}, plan.Acts{
+	p, err := plan.CompileExec(s, facts, plan.Request{ID: c.ID, ConsoleSocket: opts.Terminal != nil, Foreground: opts.Attach != nil, PreserveFDs: opts.PreserveFDs}, plan.Acts{
+		Attach: func(*launch.Run) error { return opts.Attach() },
 		OpenTarget: func(r *launch.Run, slot launch.Slot) error {
 			return holdTarget(r, c.Process, slot, slices.Contains(facts.Join, specs.PIDNamespace))
 		},

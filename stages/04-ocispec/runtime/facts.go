@@ -60,6 +60,7 @@ func (rt *Runtime) Facts(s *specs.Spec, id string) (plan.Facts, *cgroup.Group, e
 		return f, nil, fmt.Errorf("process.apparmorProfile: AppArmor is not enabled on this machine")
 	}
 	f.Files = fileSources(s.Mounts)
+	f.Modes = coveredModes(s)
 	f.Home = homeOf(s.Root.Path, s.Process.User.UID)
 	if enter.Propagation(s.Linux.RootfsPropagation)&unix.MS_SHARED != 0 {
 		if f.ParentMount, err = mountOf(s.Root.Path); err != nil {
@@ -88,6 +89,43 @@ func fileSources(list []specs.Mount) map[string]bool {
 		}
 	}
 	return files
+}
+
+// coveredModes are the permissions of the image's directories that a tmpfs covers: it takes them over, so that an image's /tmp
+// stays everybody's and its /root root's. What an earlier mount covers is not the image's.
+func coveredModes(s *specs.Spec) map[string]uint32 {
+	modes := map[string]uint32{}
+	dir, err := unix.Open(s.Root.Path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return modes
+	}
+	defer unix.Close(dir)
+	var covered []string
+	for _, m := range s.Mounts {
+		target := path.Clean("/" + m.Destination)
+		below := slices.ContainsFunc(covered, func(c string) bool { return target == c || strings.HasPrefix(target, c+"/") })
+		if m.Type == "tmpfs" && !below {
+			if mode, ok := modeIn(dir, target); ok {
+				modes[target] = mode
+			}
+		}
+		covered = append(covered, target)
+	}
+	return modes
+}
+
+func modeIn(root int, target string) (uint32, bool) {
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
+	fd, err := unix.Openat2(root, strings.TrimPrefix(target, "/"), &how)
+	if err != nil {
+		return 0, false
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return 0, false
+	}
+	return st.Mode & 0o7777, true
 }
 
 // mountOf is the mount point that a path lies on: the longest of /proc/self/mountinfo that holds it.

@@ -15,6 +15,7 @@ import (
 	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/hooks"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/lifecycle"
+	"github.com/slipway-engine/slipway/stages/04-ocispec/plan"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/state"
 )
 
@@ -47,9 +48,10 @@ func (c *Container) withEnv(list []specs.Hook) []specs.Hook {
 		return list
 	}
 	list = slices.Clone(list)
+	env := plan.Environment(s.Process.Env, homeOf(c.Rootfs, s.Process.User.UID))
 	for i := range list {
 		if list[i].Env == nil {
-			list[i].Env = s.Process.Env
+			list[i].Env = env
 		}
 	}
 	return list

@@ -8,6 +8,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/slipway-engine/slipway/stages/04-ocispec/runtime"
 )
@@ -119,4 +120,61 @@ func TestPsOfAStoppedContainer(t *testing.T) {
 	pids, err := p.Pids("c")
 	require.NoError(t, err)
 	require.Empty(t, pids)
+}
+
+func TestMemoryPolicyAndPersonality(t *testing.T) {
+	if _, err := os.Stat("/proc/self/numa_maps"); err != nil {
+		t.Skip("needs a kernel with memory policies")
+	}
+	out, status := newPlace(t).run(t, "{ busybox uname -m; busybox head -n 1 /proc/self/numa_maps | busybox cut -d ' ' -f 2; } >/out/out", func(s *specs.Spec) {
+		s.Linux.MemoryPolicy = &specs.LinuxMemoryPolicy{Mode: specs.MpolInterleave, Nodes: "0"}
+		s.Linux.Personality = &specs.LinuxPersonality{Domain: specs.PerLinux}
+	})
+	require.Zero(t, status)
+	require.Contains(t, out, "interleave:0")
+}
+
+func TestATmpfsTakesTheDirectorysMode(t *testing.T) {
+	p := newPlace(t)
+	bundle := p.bundle(t, "busybox stat -c %a /tmp /new /proc/.. >/out/out", func(s *specs.Spec) {
+		s.Mounts = append(s.Mounts, specs.Mount{Destination: "/tmp", Type: "tmpfs"}, specs.Mount{Destination: "/new", Type: "tmpfs"})
+	})
+	require.NoError(t, os.Chmod(filepath.Join(bundle, "rootfs/tmp"), 0o710))
+	proc, err := p.Create(t.Context(), runtime.CreateOptions{ID: "c", Bundle: bundle})
+	require.NoError(t, err)
+	defer proc.Close()
+	require.NoError(t, p.Start(t.Context(), "c"))
+	_, err = proc.Wait()
+	require.NoError(t, err)
+	require.NoError(t, p.Delete(t.Context(), "c", false))
+	out, err := os.ReadFile(filepath.Join(p.out, "out"))
+	require.NoError(t, err)
+	require.Equal(t, "710\n1777\n755\n", string(out))
+}
+
+func TestABindHasTheFlagsItSays(t *testing.T) {
+	source := t.TempDir()
+	require.NoError(t, unix.Mount(source, source, "", unix.MS_BIND, ""))
+	t.Cleanup(func() { require.NoError(t, unix.Unmount(source, 0)) })
+	require.NoError(t, unix.Mount("", source, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY|unix.MS_NOEXEC, ""))
+	for name, c := range map[string]struct {
+		options []string
+		users   bool
+		want    string
+	}{
+		"none said":                {[]string{"bind"}, false, "ro,noexec,relatime"},
+		"one said":                 {[]string{"bind", "nosuid"}, false, "rw,nosuid,relatime"},
+		"taken away":               {[]string{"bind", "rw", "noexec"}, false, "rw,noexec,relatime"},
+		"kept in a user namespace": {[]string{"bind", "nosuid"}, true, "ro,nosuid,noexec,relatime"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, _ := newPlace(t).run(t, "grep ' /tmp ' /proc/self/mountinfo | busybox cut -d ' ' -f 6 >/out/out", func(s *specs.Spec) {
+				s.Mounts = append(s.Mounts, specs.Mount{Destination: "/tmp", Source: source, Options: c.options})
+				if c.users {
+					ownUsers(s)
+				}
+			})
+			require.Equal(t, c.want+"\n", out)
+		})
+	}
 }

@@ -35,15 +35,17 @@ func (f *Foreground) Socket() (*os.File, error) {
 // Used tells whether a container took it.
 func (f *Foreground) Used() bool { return f.used }
 
-// Connect receives the master, makes our terminal raw and copies both ways until the container closes its side.
-func (f *Foreground) Connect() (copied <-chan error, err error) {
+// Attach receives the master and sets it up, while the program does not run yet.
+func (f *Foreground) Attach() (err error) {
 	if f.master, err = ReceiveTerminal(f.ours); err != nil {
-		return nil, err
-	}
-	if err := keepLineEnds(f.master); err != nil {
-		return nil, err
+		return err
 	}
 	f.Resize()
+	return keepLineEnds(f.master)
+}
+
+// Connect makes our terminal raw and copies both ways until the container closes its side.
+func (f *Foreground) Connect() (copied <-chan error, err error) {
 	if saved, err := unix.IoctlGetTermios(0, unix.TCGETS); err == nil {
 		f.saved = saved
 		if err := unix.IoctlSetTermios(0, unix.TCSETS, raw(*saved)); err != nil {

@@ -297,12 +297,16 @@ func unsupported(s *specs.Spec) error {
 		set  bool
 	}{
 		{"linux.intelRdt", l.IntelRdt != nil},
-		{"linux.memoryPolicy", l.MemoryPolicy != nil},
 		{"linux.netDevices", len(l.NetDevices) > 0},
 		{"linux.mountLabel", l.MountLabel != ""},
 	} {
 		if f.set {
 			return fmt.Errorf("%s: it is not supported", f.name)
+		}
+	}
+	if l.MemoryPolicy != nil {
+		if _, err := ParseMemoryPolicy(l.MemoryPolicy); err != nil {
+			return fmt.Errorf("linux.memoryPolicy: %w", err)
 		}
 	}
 	propagation := cmp.Or(l.RootfsPropagation, "slave")

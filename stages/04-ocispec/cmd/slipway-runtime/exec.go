@@ -89,7 +89,7 @@ func runExec(ctx context.Context, g *global, o *execOptions, id string) error {
 		if fore, err = runtime.NewForeground(); err != nil {
 			return err
 		}
-		opts.Terminal = fore.Socket
+		opts.Terminal, opts.Attach = fore.Socket, fore.Attach
 	}
 	proc, err := rt.Exec(ctx, opts)
 	if err != nil {

@@ -86,7 +86,7 @@ func (o *runOptions) foreground(opts *runtime.CreateOptions) (*runtime.Foregroun
 	if err != nil {
 		return nil, err
 	}
-	opts.Terminal, opts.IfTerminal = fore.Socket, true
+	opts.Terminal, opts.IfTerminal, opts.Attach = fore.Socket, true, fore.Attach
 	return fore, nil
 }
 
