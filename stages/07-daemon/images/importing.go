@@ -60,13 +60,13 @@ func (s *Store) Import(ctx context.Context, name string, target ocispec.Descript
 	return err
 }
 
-// Has tells whether a name is there.
-func (s *Store) Has(ctx context.Context, name string) (bool, error) {
-	_, err := s.target(ctx, name)
+// Has tells whether a name is there and names this very image.
+func (s *Store) Has(ctx context.Context, name string, target digest.Digest) (bool, error) {
+	have, err := s.target(ctx, name)
 	if isNotFound(err) {
 		return false, nil
 	}
-	return err == nil, err
+	return err == nil && have == target.String(), err
 }
 
 func (s *Store) lease(ctx context.Context) (context.Context, func(), error) {

@@ -212,13 +212,13 @@ func engineID(path string) (string, error) {
 	return id, os.WriteFile(path, []byte(id+"\n"), 0o600)
 }
 
-// importToolbox stores the embedded image unless it is there; so an engine is useful without any registry.
+// importToolbox stores the embedded image unless this very one is there: an upgraded engine brings its own. So an engine is useful without any registry.
 func importToolbox(ctx context.Context, s *images.Store) error {
-	if there, err := s.Has(ctx, toolbox.Name); there || err != nil {
-		return err
-	}
 	img, err := toolbox.Default()
 	if err != nil {
+		return err
+	}
+	if there, err := s.Has(ctx, img.Name, img.Descriptor.Digest); there || err != nil {
 		return err
 	}
 	var blobs []images.Blob
