@@ -325,3 +325,16 @@ func FuzzRoutes(f *testing.F) {
 		}
 	})
 }
+
+// TestFilterByReference: of an image with several names only those are listed that were asked for.
+func TestFilterByReference(t *testing.T) {
+	names := []string{"127.0.0.1:5000/bb:1", "bb:1", "my/x:1", "127.0.0.1:5000/bb@sha256:55", "my/x@sha256:55"}
+	for pattern, want := range map[string][]string{
+		"my/x":              {"my/x:1", "my/x@sha256:55"},
+		"bb:1":              {"bb:1"},
+		"127.0.0.1:5000/bb": {"127.0.0.1:5000/bb:1", "127.0.0.1:5000/bb@sha256:55"},
+		"nix":               {},
+	} {
+		require.Equal(t, want, asked([]string{pattern}, names), pattern)
+	}
+}

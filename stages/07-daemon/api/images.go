@@ -55,8 +55,12 @@ func (s *Server) imageList(w http.ResponseWriter, r *http.Request) error {
 		if !fits {
 			continue
 		}
+		digests := img.Digests()
+		if patterns := f["reference"]; len(patterns) > 0 {
+			tags, digests = asked(patterns, tags), asked(patterns, digests)
+		}
 		out = append(out, image.Summary{
-			ID: img.ID.String(), RepoTags: tags, RepoDigests: img.Digests(), Created: unixOrZero(img.Created()),
+			ID: img.ID.String(), RepoTags: tags, RepoDigests: digests, Created: unixOrZero(img.Created()),
 			Size: s.Images.Size(r.Context(), img), SharedSize: -1, Containers: -1, Labels: img.Config.Config.Labels,
 		})
 	}
@@ -83,11 +87,22 @@ func unixOrZero(t time.Time) int64 {
 
 // referenceMatches is --filter reference=: a pattern for the repository or for repository and tag.
 func referenceMatches(pattern, tag string) bool {
-	repo, _, _ := strings.Cut(tag, ":")
-	if i := strings.LastIndex(tag, ":"); i > strings.LastIndex(tag, "/") {
+	repo, _, digested := strings.Cut(tag, "@")
+	if i := strings.LastIndex(tag, ":"); !digested && i > strings.LastIndex(tag, "/") {
 		repo = tag[:i]
 	}
 	return glob(pattern, tag) || glob(pattern, repo)
+}
+
+// asked are, of an image's several names, those that a pattern is for.
+func asked(patterns, names []string) []string {
+	out := []string{}
+	for _, name := range names {
+		if slices.ContainsFunc(patterns, func(p string) bool { return referenceMatches(p, name) }) {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 func (s *Server) imageInspect(w http.ResponseWriter, r *http.Request) error {

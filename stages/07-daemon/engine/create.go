@@ -125,6 +125,21 @@ func (e *Engine) check(cfg *container.Config, hc *container.HostConfig, req Crea
 		delete(req.Networking, network.NetworkDefault)
 		req.Networking[network.NetworkBridge] = s
 	}
+	if p := hc.PidsLimit; p != nil && *p == 0 { // how clients say "none"
+		hc.PidsLimit = nil
+	}
+	if s := hc.MemorySwappiness; s != nil && *s == -1 { // as above
+		hc.MemorySwappiness = nil
+	}
+	if !hc.Privileged {
+		masked, readonly := e.Host.HiddenPaths()
+		if hc.MaskedPaths == nil {
+			hc.MaskedPaths = masked
+		}
+		if hc.ReadonlyPaths == nil {
+			hc.ReadonlyPaths = readonly
+		}
+	}
 	if hc.IpcMode.IsEmpty() {
 		hc.IpcMode = container.IPCModePrivate
 	}

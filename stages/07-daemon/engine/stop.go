@@ -190,6 +190,7 @@ func (e *Engine) Restart(ctx context.Context, ref string, o StopOptions) (err er
 		if err != nil {
 			return err
 		}
+		e.publish(c, apievents.ActionStop, nil)
 	}
 	if err := e.start(ctx, c); err != nil {
 		e.startFailed(ctx, c, err)

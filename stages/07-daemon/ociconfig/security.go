@@ -13,13 +13,13 @@ import (
 func osFileMode(m uint32) fs.FileMode { return fs.FileMode(m) }
 
 // maskedPaths are hidden from containers: they tell about the host or control it.
-func (k *compiler) maskedPaths() []string {
+func (h Host) maskedPaths() []string {
 	paths := []string{
 		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
 		"/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats",
 		"/sys/devices/virtual/powercap", "/sys/firmware",
 	}
-	for cpu := range k.h.CPUs { // per-CPU thermal interrupts are a side channel (GHSA-6fw5-f8r9-fgfm)
+	for cpu := range h.CPUs { // per-CPU thermal interrupts are a side channel (GHSA-6fw5-f8r9-fgfm)
 		paths = append(paths, fmt.Sprintf("/sys/devices/system/cpu/cpu%d/thermal_throttle", cpu))
 	}
 	return paths
@@ -69,6 +69,10 @@ func ParseSecurityOpt(opts []string) (Options, error) {
 	return out, nil
 }
 
+// HiddenPaths are the paths of a container on this machine that it cannot see, and those that it cannot write, when nobody
+// says otherwise.
+func (h Host) HiddenPaths() (masked, readonly []string) { return h.maskedPaths(), readonlyPaths() }
+
 func (k *compiler) security() error {
 	hc := k.c.HostConfig
 	opts, err := ParseSecurityOpt(hc.SecurityOpt)
@@ -77,7 +81,7 @@ func (k *compiler) security() error {
 	}
 	k.spec.Process.NoNewPrivileges = opts.NoNewPrivileges
 	if !hc.Privileged {
-		k.spec.Linux.MaskedPaths, k.spec.Linux.ReadonlyPaths = k.maskedPaths(), readonlyPaths()
+		k.spec.Linux.MaskedPaths, k.spec.Linux.ReadonlyPaths = k.h.HiddenPaths()
 		if hc.MaskedPaths != nil {
 			k.spec.Linux.MaskedPaths = hc.MaskedPaths
 		}
