@@ -112,7 +112,7 @@ func (r *Root) exactly(m Mount, tree launch.Slot) []launch.Instr {
 			code = append(code, setattr(tree, 0, 0, bit, 0).Or(unix.EPERM))
 		}
 	}
-	return append(code, setattr(tree, 0, set, (clear|unset|free)&^set, 0))
+	return append(code, setattr(tree, 0, set, clear|(unset|free)&^set, 0))
 }
 
 // follow is the propagation of a bind that the parent opened: its copy comes from the host's table and would still be a peer

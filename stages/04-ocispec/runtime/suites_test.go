@@ -166,6 +166,7 @@ func TestABindHasTheFlagsItSays(t *testing.T) {
 		"one said":                 {[]string{"bind", "nosuid"}, false, "rw,nosuid,relatime"},
 		"taken away":               {[]string{"bind", "rw", "noexec"}, false, "rw,noexec,relatime"},
 		"kept in a user namespace": {[]string{"bind", "nosuid"}, true, "ro,nosuid,noexec,relatime"},
+		"access times":             {[]string{"bind", "ro", "noatime"}, false, "ro,noatime"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, _ := newPlace(t).run(t, "grep ' /tmp ' /proc/self/mountinfo | busybox cut -d ' ' -f 6 >/out/out", func(s *specs.Spec) {
