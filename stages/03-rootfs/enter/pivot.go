@@ -93,8 +93,10 @@ func (r *Root) letGo() launch.Step {
 // moveRoot is what switch_root(8) does, for a root file system that cannot be pivoted away from: an initramfs.
 func (r *Root) moveRoot() launch.Step {
 	return child("move the root over / and chroot", "--no-pivot: an initramfs is no mount that pivot_root(2) could move; the host's /proc and /sys go, or with them in sight the container could mount bare ones",
-		launch.Call(unix.SYS_UMOUNT2, launch.Str("/proc"), launch.Int(unix.MNT_DETACH)).Or(unix.EINVAL, unix.ENOENT),
-		launch.Call(unix.SYS_UMOUNT2, launch.Str("/sys"), launch.Int(unix.MNT_DETACH)).Or(unix.EINVAL, unix.ENOENT),
+		launch.Call(unix.SYS_UMOUNT2, launch.Str("/proc"), launch.Int(unix.MNT_DETACH)).At("proc").Goto("proc").On(unix.EINVAL, "proc gone").On(unix.ENOENT, "proc gone"), // there may be several, stacked
+		launch.Jump("").At("proc gone"),
+		launch.Call(unix.SYS_UMOUNT2, launch.Str("/sys"), launch.Int(unix.MNT_DETACH)).At("sys").Goto("sys").On(unix.EINVAL, "sys gone").On(unix.ENOENT, "sys gone"), // there may be several, stacked
+		launch.Jump("").At("sys gone"),
 		launch.Call(unix.SYS_FCHDIR, r.root),
 		launch.Call(unix.SYS_MOUNT, launch.Str("."), launch.Str("/"), launch.Int(0), launch.Int(unix.MS_MOVE), launch.Int(0)),
 		launch.Call(unix.SYS_CHROOT, launch.Str(".")),
