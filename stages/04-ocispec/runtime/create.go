@@ -245,6 +245,9 @@ func empty(g *cgroup.Group) error {
 	if err == nil && len(pids) > 0 {
 		return fmt.Errorf("container's cgroup is not empty: %d process(es) found", len(pids))
 	}
+	if frozen, err := g.Frozen(); err == nil && frozen {
+		return errors.New("container's cgroup unexpectedly frozen: whoever joined it would never go on")
+	}
 	return nil // none yet, or Create will say what is wrong with it
 }
 

@@ -1,6 +1,7 @@
 package runtime_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/slipway-engine/slipway/stages/02-cgroups/cgroup"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/runtime"
 )
 
@@ -102,6 +104,20 @@ func TestAGroupWithSomebodyInItIsRefused(t *testing.T) {
 	_, err := p.Create(t.Context(), runtime.CreateOptions{ID: "second", Bundle: p.bundle(t, "true", shared)})
 	require.ErrorContains(t, err, "container's cgroup is not empty")
 	require.NoError(t, p.Start(t.Context(), "c"), "the first one is as it was")
+}
+
+func TestAFrozenGroupIsRefused(t *testing.T) {
+	p := newPlace(t)
+	layout, err := cgroup.Detect()
+	require.NoError(t, err)
+	group, err := layout.Group("/slipway-test/frozen-" + filepath.Base(filepath.Dir(p.out)))
+	require.NoError(t, err)
+	require.NoError(t, group.Create())
+	t.Cleanup(func() { require.NoError(t, group.Remove(context.Background())) })
+	require.NoError(t, group.Freeze(t.Context()))
+	_, err = p.Create(t.Context(), runtime.CreateOptions{ID: "f", Bundle: p.bundle(t, "true", func(s *specs.Spec) { s.Linux.CgroupsPath = group.Path() })})
+	require.ErrorContains(t, err, "cgroup unexpectedly frozen")
+	require.NoError(t, group.Thaw(t.Context()))
 }
 
 func TestALinkAtProcIsExplained(t *testing.T) {
