@@ -89,14 +89,6 @@ func (t *tree) serves(controller string) bool {
 	return slices.Contains(t.controllers, controller)
 }
 
-// unified returns the v2 tree, or nil on pure v1.
-func (l *Layout) unified() *tree {
-	if last := l.trees[len(l.trees)-1]; last.version == 2 {
-		return last
-	}
-	return nil
-}
-
 // Group names the group at an absolute path such as "/slipway/ID", the same in every hierarchy and counted
 // from the mount points. It makes nothing and asks the kernel nothing; ".." is refused, not resolved.
 func (l *Layout) Group(name string) (*Group, error) {
