@@ -60,7 +60,7 @@ func (r *reader) catchUp() error {
 			return err
 		}
 		next, err := successor(r.file, r.path)
-		if err != nil {
+		if err != nil || next == nil { // the old file stays open: only from it can the next one be told
 			return err
 		}
 		_ = r.file.Close()
@@ -69,22 +69,44 @@ func (r *reader) catchUp() error {
 }
 
 // successor opens the file that was begun when old was rotated away; nil when the newest one is not there yet.
+//
+// The log may be rotated again while it is looked for: then every name means the file before it, and for a moment one name
+// means none. So the places are looked at again once it is open: only if old still stands right behind it, is it the next one.
 func successor(old *os.File, path string) (*os.File, error) {
 	is, err := old.Stat()
 	if err != nil {
 		return nil, err
 	}
-	n := 0
 	for {
-		info, err := os.Stat(rotated(path, n+1))
-		if err != nil || os.SameFile(info, is) {
-			break // its place, or beyond the oldest: old itself was removed
+		n, found := place(is, path)
+		f, err := os.Open(rotated(path, n))
+		switch {
+		case os.IsNotExist(err) && n == 0:
+			return nil, nil
+		case os.IsNotExist(err):
+			continue // it is being renamed
+		case err != nil:
+			return nil, err
 		}
-		n++
+		if again, still := place(is, path); again == n && still == found && sameFile(f, rotated(path, n)) {
+			return f, nil
+		}
+		_ = f.Close()
 	}
-	f, err := os.Open(rotated(path, n))
-	if os.IsNotExist(err) {
-		return nil, nil
+}
+
+// place is the number of the file that follows the one that is meant: one less than its own, or the oldest's when it is no
+// longer there (false). A single missing number is a rename in progress; two are the end.
+func place(is os.FileInfo, path string) (next int, found bool) {
+	for n := 1; n-next <= 2; n++ {
+		info, err := os.Stat(rotated(path, n))
+		if err != nil {
+			continue
+		}
+		if os.SameFile(info, is) {
+			return n - 1, true
+		}
+		next = n
 	}
-	return f, err
+	return next, false
 }

@@ -74,29 +74,42 @@ func (r *reader) history() error {
 	return nil
 }
 
-// openAll opens the rotated files, oldest first. A rotation in between would shift the names, so the list is
-// taken again when the newest file is another one afterwards.
+// openAll opens the rotated files, oldest first. A rotation in between shifts the names, and for a moment one is missing; so
+// the list is taken again while it has a gap, or the newest file is another one afterwards. A gap that stays is a writer that
+// died in the middle: then what there is is the log.
 func openAll(path string) ([]*os.File, error) {
-	for range 10 {
-		var files []*os.File
-		for n := 0; ; n++ {
-			f, err := os.Open(rotated(path, n))
-			if errors.Is(err, fs.ErrNotExist) {
-				break
-			}
-			if err != nil {
-				return nil, err
-			}
-			files = append([]*os.File{f}, files...)
-		}
-		if len(files) == 0 || sameFile(files[len(files)-1], path) {
-			return files, nil
+	for tries := 0; ; tries++ {
+		files, gap, err := openOnce(path)
+		whole := !gap && (len(files) == 0 || sameFile(files[len(files)-1], path))
+		if err != nil || whole || gap && tries > 20 {
+			return files, err
 		}
 		for _, f := range files {
 			_ = f.Close()
 		}
+		if tries > 200 {
+			return nil, fmt.Errorf("log %s is rotated faster than it can be opened", path)
+		}
+		time.Sleep(time.Millisecond)
 	}
-	return nil, fmt.Errorf("log %s is rotated faster than it can be opened", path)
+}
+
+// openOnce opens what has a name now; gap: a number is missing that is followed by another.
+func openOnce(path string) (files []*os.File, gap bool, err error) {
+	last := -1
+	for n := 0; n-last <= 2; n++ {
+		f, err := os.Open(rotated(path, n))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return files, gap, err
+		}
+		gap = gap || n != last+1
+		last = n
+		files = append([]*os.File{f}, files...)
+	}
+	return files, gap, nil
 }
 
 func rotated(path string, n int) string {
