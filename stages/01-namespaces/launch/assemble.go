@@ -61,7 +61,7 @@ func assemble(p *Plan, clone int, o Options, shared *sharedPage) (*program, erro
 	watched := o.Before != nil
 	for n := clone + 1; n < len(p.Steps); n++ {
 		s := &p.Steps[n]
-		if s.Clone != nil {
+		if s.Clone != nil && s.Side == Parent {
 			return nil, fmt.Errorf("step %d, %s: a plan makes one child", n+1, s.Name)
 		}
 		if s.Side == Parent || watched {
@@ -74,7 +74,11 @@ func assemble(p *Plan, clone int, o Options, shared *sharedPage) (*program, erro
 		if o.Trace != nil {
 			a.add(n, Call(unix.SYS_CLOCK_GETTIME, Int(unix.CLOCK_REALTIME), Int(shared.stamp(n))))
 		}
-		if err := a.step(n, s); err != nil {
+		do := a.step
+		if s.Clone != nil {
+			do = func(n int, s *Step) error { return a.rebirth(n, s.Clone, shared) }
+		}
+		if err := do(n, s); err != nil {
 			return nil, fmt.Errorf("step %d, %s: %w", n+1, s.Name, err)
 		}
 	}

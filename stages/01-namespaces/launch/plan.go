@@ -30,7 +30,8 @@ func (s Side) String() string {
 // Step is one line of a plan.
 //
 // A parent step sets Do (or Clone, for the one step that makes the child); a
-// child step sets Code. Steps before the clone are parent steps.
+// child step sets Code (or Clone, for a second child: Below). Steps before the
+// clone are parent steps.
 type Step struct {
 	Name    string // what is done to what: "mount proc on /proc (nosuid nodev noexec)"
 	Because string // the reason, with the man page, spec section or CVE
@@ -38,7 +39,7 @@ type Step struct {
 
 	Do    func(*Run) error // parent: performed while the child waits
 	Undo  func(*Run) error // parent: performed in reverse order when a later step fails
-	Clone *Clone           // parent: this step is the clone3 itself
+	Clone *Clone           // this step is the clone3 itself
 
 	Code []Instr // child: in order, up to the first failure
 

@@ -9,7 +9,8 @@ import (
 )
 
 // sharedPage is memory that parent and child both see across the clone: the
-// step that the child is at, and when it began each one.
+// step that the child is at, the number of its successor, and when it began each
+// step.
 type sharedPage struct{ mem []byte }
 
 func newSharedPage(steps int) (*sharedPage, error) {
@@ -20,6 +21,9 @@ func newSharedPage(steps int) (*sharedPage, error) {
 	}
 	return &sharedPage{mem}, nil
 }
+
+// younger is where the kernel puts the number of a second child, before it runs (Below).
+func (s *sharedPage) younger() *int32 { return (*int32)(unsafe.Pointer(&s.mem[8])) }
 
 func (s *sharedPage) progress() *uint64 { return (*uint64)(unsafe.Pointer(&s.mem[0])) }
 

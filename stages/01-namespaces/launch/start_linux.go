@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -75,10 +76,11 @@ type launch struct {
 	run    *Run
 	undo   []int // parent steps to undo
 	talk   [2]int
+	mu     sync.Mutex // guards run.pidfd, which the cancelled context may use while adopt changes it
 }
 
 func newLaunch(ctx context.Context, p *Plan, o Options) (*launch, error) {
-	clone := slices.IndexFunc(p.Steps, func(s Step) bool { return s.Clone != nil })
+	clone := slices.IndexFunc(p.Steps, func(s Step) bool { return s.Clone != nil && s.Side == Parent })
 	if clone < 0 {
 		return nil, errors.New("launch: the plan has no clone step")
 	}
@@ -161,12 +163,22 @@ func (l *launch) converse() error {
 			return err
 		}
 		s := l.plan.Steps[n]
-		if s.Side == Parent {
+		switch {
+		case l.bornAgain():
+			if err = l.adopt(); err == nil {
+				err = context.Cause(l.ctx) // its kill may have met the older one
+			}
+			if err != nil {
+				return l.plan.fail(n, err)
+			}
+		case s.Side == Parent:
 			if err = l.parentStep(n); err != nil {
 				return err
 			}
-		} else if err = l.opt.Before(n, s); err != nil {
-			return l.plan.fail(n, err)
+		default:
+			if err = l.opt.Before(n, s); err != nil {
+				return l.plan.fail(n, err)
+			}
 		}
 		if err := unix.Send(l.talk[0], []byte{1}, unix.MSG_NOSIGNAL); err != nil {
 			return l.died(nil)
@@ -210,6 +222,9 @@ func (l *launch) died(cause error) error {
 	if err := context.Cause(l.ctx); err != nil {
 		cause = err
 	}
+	if l.bornAgain() {
+		cause = errors.Join(cause, l.adopt())
+	}
 	var ws unix.WaitStatus
 	if pid, _ := unix.Wait4(l.run.pid, &ws, 0, nil); pid == l.run.pid && cause == nil {
 		cause = fmt.Errorf("the child exited with status %d", ws.ExitStatus())
@@ -241,17 +256,21 @@ func (l *launch) parentStep(n int) error {
 }
 
 // kill ends the child; ESRCH means that it is gone already.
-func (l *launch) kill() { _ = unix.PidfdSendSignal(int(l.run.pidfd.Fd()), unix.SIGKILL, nil, 0) }
+func (l *launch) kill() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_ = unix.PidfdSendSignal(int(l.run.pidfd.Fd()), unix.SIGKILL, nil, 0)
+}
 
 // rollBack leaves nothing of a launch that failed.
 func (l *launch) rollBack(cause error) error {
 	if l.run.pidfd != nil {
 		l.kill()
-		var ws unix.WaitStatus
-		for {
-			if _, err := unix.Wait4(l.run.pid, &ws, 0, nil); err != unix.EINTR {
-				break
-			}
+		reap(l.run.pid)
+		if l.bornAgain() { // the older one, reaped, can have made no other since
+			cause = errors.Join(cause, l.adopt())
+			l.kill()
+			reap(l.run.pid)
 		}
 		_ = l.run.pidfd.Close()
 	}
