@@ -29,7 +29,7 @@ func (c *compiler) joinCgroup() []launch.Step {
 		code = append(code, launch.Call(unix.SYS_WRITE, f, launch.Str("0"), launch.Int(1)), launch.Call(unix.SYS_CLOSE, f))
 	}
 	steps := []launch.Step{child("join cgroup "+c.facts.Cgroup.Path+" in every hierarchy", "cgroups(7): the first thing it does, so the budget holds for all the rest", code...)}
-	if c.spec != nil && !c.joining && spec.New(c.spec, specs.CgroupNamespace) {
+	if c.spec != nil && !c.joining && spec.New(c.spec, specs.CgroupNamespace) && !c.below() {
 		steps = append(steps, child("unshare the cgroup namespace", "cgroup_namespaces(7): its root is the group that the caller is in, so only now", launch.Call(unix.SYS_UNSHARE, launch.Int(unix.CLONE_NEWCGROUP))))
 	}
 	return steps

@@ -142,17 +142,11 @@ func limits(r *specs.LinuxResources) string {
 
 // born is the clone3 and what only the host can do for the new process.
 func (c *compiler) born() []launch.Step {
-	var flags uint64
-	var names []string
-	for _, n := range c.spec.Linux.Namespaces {
-		if n.Path == "" && !c.later(n.Type) {
-			flags |= uint64(flag(n.Type))
-			names = append(names, string(n.Type))
-		}
-	}
-	clone := launch.Step{
-		Name: "clone3 " + strings.Join(names, " "), Because: "config.json linux.namespaces; all at once, so nothing is ever half inside",
-		Clone: &launch.Clone{Flags: flags, Cgroup: c.cgroup},
+	clone := launch.Step{Name: "clone3", Because: "it joins a user namespace before it makes others", Clone: &launch.Clone{Cgroup: c.cgroup}}
+	if !c.below() {
+		flags, names := c.fresh()
+		clone.Name, clone.Because = "clone3 "+names, "config.json linux.namespaces; all at once, so nothing is ever half inside"
+		clone.Clone.Flags = flags
 	}
 	steps := []launch.Step{clone}
 	steps = append(steps, c.joinCgroup()...)
@@ -163,10 +157,11 @@ func (c *compiler) born() []launch.Step {
 }
 
 // later tells which namespaces cannot come with the clone: a time namespace whose clocks are to be set, and a cgroup namespace
-// of a child that is not born in its group, because the namespace is rooted where its first member is at that moment.
+// of a child that is not born in its group, because the namespace is rooted where its first member is at that moment. A second
+// clone (below) is made by a member of the group.
 func (c *compiler) later(kind specs.LinuxNamespaceType) bool {
 	return kind == specs.TimeNamespace && len(c.spec.Linux.TimeOffsets) > 0 ||
-		kind == specs.CgroupNamespace && (c.facts.Cgroup.Files > 0 || c.facts.Cgroup.Path != "" && !c.facts.Cgroup.Born)
+		kind == specs.CgroupNamespace && !c.below() && (c.facts.Cgroup.Files > 0 || c.facts.Cgroup.Path != "" && !c.facts.Cgroup.Born)
 }
 
 // fillAndEnter is the root file system: made, shown to the hooks, entered.

@@ -67,15 +67,18 @@ func (c *compiler) enterContainer() []launch.Step {
 	if slices.Contains(c.facts.Join, specs.UserNamespace) {
 		steps = append(steps, launch.BecomeRoot())
 	}
+	if c.facts.JoinsPIDInside() {
+		steps = append(steps, launch.Below(0, "inside", "pid_namespaces(7): nobody moves into one, but children are born there; clone(2), CLONE_PARENT: still our child"))
+	}
 	return append(steps, newSession())
 }
 
-// joinAll joins every namespace in which the container is not where we are, in one call. The pid namespace is not among them:
-// the thread that clones has joined it (OpenTarget).
+// joinAll joins every namespace in which the container is not where we are, in one call. The pid namespace is among them only
+// for an ordinary user: otherwise the thread that clones has joined it (OpenTarget).
 func (c *compiler) joinAll(target launch.Slot) (launch.Step, bool) {
 	flags, names := uintptr(0), []string{}
 	for _, kind := range c.facts.Join {
-		if kind != specs.PIDNamespace {
+		if kind != specs.PIDNamespace || c.facts.JoinsPIDInside() {
 			flags |= flag(kind)
 			names = append(names, string(kind))
 		}

@@ -5,6 +5,8 @@
 package plan
 
 import (
+	"slices"
+
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
@@ -26,6 +28,12 @@ type Facts struct {
 	Cgroup      CgroupFacts                // the machine's hierarchies
 	AppArmor    bool                       // the kernel enforces AppArmor profiles
 	Join        []specs.LinuxNamespaceType // exec: the kinds in which the container's namespace is not ours
+}
+
+// JoinsPIDInside tells whether only the child can join the container's pid namespace: an ordinary user has the right to do so
+// inside the container's user namespace alone.
+func (f *Facts) JoinsPIDInside() bool {
+	return f.Rootless && slices.Contains(f.Join, specs.UserNamespace) && slices.Contains(f.Join, specs.PIDNamespace)
 }
 
 // CgroupFacts are what a plan must know of the machine's cgroup hierarchies.

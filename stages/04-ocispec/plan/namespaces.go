@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -21,32 +22,58 @@ type joinedNamespace struct {
 	own      *os.File // where the thread was before
 }
 
-// joined lists them: the user namespace first, because it decides whether the others may be joined, the mount namespace last,
-// because it takes the paths of the others away.
+// joined lists them in the order in which they are joined, the mount namespace after those that its paths could hide. Root of
+// the host joins the user namespace last: the others need not belong to it, and from inside nobody may join what does not. An
+// ordinary user joins it first: only inside has he the right to join anything.
 //
 // A pid namespace is joined by the thread that clones: only children are born into it (pid_namespaces(7)). So are all that can
 // be when the child gets a user namespace of its own: from inside it, nobody may join what belongs to the host.
 func (c *compiler) joined() []*joinedNamespace {
-	var first, middle, last []*joinedNamespace
-	locked := spec.New(c.spec, specs.UserNamespace)
+	var user, middle, last []*joinedNamespace
+	locked, below := spec.New(c.spec, specs.UserNamespace), c.below()
 	for _, n := range c.spec.Linux.Namespaces {
 		j := &joinedNamespace{LinuxNamespace: n}
 		switch {
 		case n.Path == "":
 			continue
 		case n.Type == specs.UserNamespace:
-			first = append(first, j)
+			user = append(user, j)
 		case n.Type == specs.MountNamespace:
 			last = append(last, j)
 		default:
-			j.byThread = n.Type == specs.PIDNamespace || locked && n.Type != specs.TimeNamespace
+			j.byThread = n.Type == specs.PIDNamespace && !below || locked && n.Type != specs.TimeNamespace
 			middle = append(middle, j)
 		}
 		if !j.byThread {
 			j.slot = c.slots.Take()
 		}
 	}
-	return append(append(first, middle...), last...)
+	if c.facts.Rootless {
+		return slices.Concat(user, middle, last)
+	}
+	return slices.Concat(middle, last, user)
+}
+
+// below tells whether the new namespaces belong to a user namespace that the child must join first. A pid namespace is then
+// joined by the child too: the second clone is what makes a member of it.
+func (c *compiler) below() bool {
+	return slices.ContainsFunc(c.spec.Linux.Namespaces, func(n specs.LinuxNamespace) bool {
+		return n.Type == specs.UserNamespace && n.Path != ""
+	}) && slices.ContainsFunc(c.spec.Linux.Namespaces, func(n specs.LinuxNamespace) bool {
+		return n.Path == "" || n.Type == specs.PIDNamespace
+	})
+}
+
+// fresh are the namespaces that a clone can make.
+func (c *compiler) fresh() (flags uint64, names string) {
+	var list []string
+	for _, n := range c.spec.Linux.Namespaces {
+		if n.Path == "" && !c.later(n.Type) {
+			flags |= uint64(flag(n.Type))
+			list = append(list, string(n.Type))
+		}
+	}
+	return flags, strings.Join(list, " ")
 }
 
 // open opens the namespace and makes sure that it is of its kind.
@@ -135,7 +162,7 @@ func openNamespace(path string, kind uintptr) (*os.File, error) {
 
 // members lists what makes the child a member of its namespaces, and root in them.
 func (c *compiler) members(join []*joinedNamespace) []launch.Step {
-	var steps []launch.Step
+	steps := []launch.Step{notDumpable()}
 	for _, j := range join {
 		if !j.byThread {
 			steps = append(steps, launch.Setns(j.slot, flag(j.Type), fmt.Sprintf("%s namespace %s", j.Type, j.Path)))
@@ -144,12 +171,15 @@ func (c *compiler) members(join []*joinedNamespace) []launch.Step {
 			}
 		}
 	}
-	for _, n := range c.spec.Linux.Namespaces {
-		if n.Type == specs.UserNamespace && n.Path == "" {
-			steps = append(steps, launch.BecomeRoot())
-		}
+	if spec.New(c.spec, specs.UserNamespace) {
+		steps = append(steps, launch.BecomeRoot())
 	}
-	steps = append(steps, newSession(), notDumpable())
+	if c.below() {
+		flags, names := c.fresh()
+		steps = append(steps, launch.Below(flags, strings.TrimSpace(names+" inside the joined user namespace"),
+			"user_namespaces(7): a namespace belongs to the user namespace of whoever makes it; clone(2), CLONE_PARENT: still our child"))
+	}
+	steps = append(steps, newSession())
 	if !c.req.NoNewKeyring {
 		steps = append(steps, keyring(c.req.ID))
 	}

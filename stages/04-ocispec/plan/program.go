@@ -7,9 +7,11 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
+	"github.com/slipway-engine/slipway/stages/04-ocispec/spec"
 )
 
 // FindProgram is the name of the step that looks for the program; its failure has words of its own.
@@ -160,7 +162,7 @@ func (c *compiler) ownStreams() []launch.Step {
 
 // mapped tells whether ids inside are others than outside.
 func (c *compiler) mapped() bool {
-	return c.spec != nil && c.spec.Linux != nil && len(c.spec.Linux.UIDMappings) > 0
+	return c.spec != nil && c.spec.Linux != nil && spec.Has(c.spec, specs.UserNamespace)
 }
 
 // modeWord is a file mode where struct statx has it in the word at offset 24: behind the group.

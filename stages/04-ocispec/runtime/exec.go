@@ -126,7 +126,7 @@ func (c *Container) compileExec(s *specs.Spec, opts ExecOptions) (*plan.Plan, er
 	p, err := plan.CompileExec(s, facts, plan.Request{ID: c.ID, ConsoleSocket: opts.Terminal != nil, Foreground: opts.Attach != nil, PreserveFDs: opts.PreserveFDs}, plan.Acts{
 		Attach: func(*launch.Run) error { return opts.Attach() },
 		OpenTarget: func(r *launch.Run, slot launch.Slot) error {
-			return holdTarget(r, c.Process, slot, slices.Contains(facts.Join, specs.PIDNamespace))
+			return holdTarget(r, c.Process, slot, slices.Contains(facts.Join, specs.PIDNamespace) && !facts.JoinsPIDInside())
 		},
 		OpenCgroup:    func(r *launch.Run, slot launch.Slot) error { return holdCgroup(r, group, slot) },
 		JoinFiles:     func(r *launch.Run, slots []launch.Slot) error { return holdJoinFiles(r, group, slots) },

@@ -53,7 +53,7 @@ func (rt *Runtime) Facts(s *specs.Spec, id string) (plan.Facts, *cgroup.Group, e
 	if rt.forRoot { // explain: what root would do here
 		f.Rootless, f.Bounding, f.Permitted = false, all(), all()
 	}
-	if spec.New(s, specs.UserNamespace) { // inside it the child has everything that the kernel knows
+	if spec.Has(s, specs.UserNamespace) { // inside it the child has everything that the kernel knows
 		f.Bounding, f.Permitted = all(), all()
 	}
 	if s.Process.ApparmorProfile != "" && !f.AppArmor {
