@@ -166,3 +166,27 @@ func TestHostileArchivesLeaveNothing(t *testing.T) {
 		})
 	}
 }
+
+// Whatever the bytes are: an import that fails leaves nothing, and what one that succeeds says is there is there.
+func FuzzImport(f *testing.F) {
+	f.Add(pack(layout("docker.io/library/app:v1")...))
+	f.Add(pack(item{name: "a/layer.tar", body: one}, item{name: "l.tar", to: "a/layer.tar"}, item{name: "c.json", body: imageConfig(one, one)},
+		item{name: "manifest.json", body: `[{"Config":"c.json","RepoTags":["app:v1"],"Layers":["a/layer.tar","l.tar"]}]`}))
+	f.Add([]byte(gz(string(pack(item{name: "index.json", body: "{}"})))))
+	f.Fuzz(func(t *testing.T, p []byte) {
+		s, err := content.Open(t.TempDir())
+		require.NoError(t, err)
+		images, err := archive.Import(t.Context(), bytes.NewReader(p), s)
+		left, statusErr := s.Statuses()
+		require.NoError(t, statusErr)
+		require.Empty(t, left)
+		if err != nil {
+			require.Zero(t, blobs(t, s))
+		}
+		for _, i := range images {
+			_, err := s.Info(i.Target.Digest)
+			require.NoError(t, err)
+			_, _ = pull.ReadImage(s, i.Target, nil)
+		}
+	})
+}

@@ -1,12 +1,8 @@
 package bundle
 
 import (
-	"bufio"
 	"cmp"
-	"fmt"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -84,63 +80,4 @@ func annotations(config ocispec.Image) map[string]string {
 		}
 	}
 	return all
-}
-
-// userOf reads USER[:GROUP], names and numbers, with the image's own files, whose links do not lead out of it.
-func userOf(text, rootfs string) (specs.User, error) {
-	if text == "" {
-		return specs.User{}, nil
-	}
-	name, group, named := strings.Cut(text, ":")
-	uid, gid, err := lookUp(rootfs, "etc/passwd", name)
-	if err != nil {
-		return specs.User{}, fmt.Errorf("user %q: %w", text, err)
-	}
-	if named {
-		if gid, _, err = lookUp(rootfs, "etc/group", group); err != nil {
-			return specs.User{}, fmt.Errorf("user %q: %w", text, err)
-		}
-	}
-	return specs.User{UID: uid, GID: gid}, nil
-}
-
-// lookUp gives the third field of a name's line, and the fourth when it is a number (passwd(5), group(5)).
-func lookUp(rootfs, file, name string) (id, next uint32, err error) {
-	number, notNumber := strconv.ParseUint(name, 10, 31)
-	root, err := os.OpenRoot(rootfs)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer root.Close()
-	f, err := root.Open(file)
-	if err != nil {
-		if notNumber == nil {
-			return uint32(number), 0, nil // numbers need no file
-		}
-		return 0, 0, err
-	}
-	defer f.Close()
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		fields := strings.Split(lines.Text(), ":")
-		if len(fields) < 4 || fields[0] != name && (notNumber != nil || fields[2] != name) {
-			continue
-		}
-		own, err := strconv.ParseUint(fields[2], 10, 31)
-		if err != nil {
-			return 0, 0, fmt.Errorf("/%s: %q: %w", file, lines.Text(), err)
-		}
-		main, err := strconv.ParseUint(fields[3], 10, 31)
-		if err != nil {
-			main = 0 // the members of a group
-		}
-		return uint32(own), uint32(main), nil
-	}
-	if err := lines.Err(); err != nil {
-		return 0, 0, fmt.Errorf("/%s: %w", file, err)
-	}
-	if notNumber == nil {
-		return uint32(number), 0, nil
-	}
-	return 0, 0, fmt.Errorf("/%s knows no %q", file, name)
 }

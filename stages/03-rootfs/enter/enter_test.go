@@ -167,3 +167,18 @@ func TestParseOptions(t *testing.T) {
 		RecSet: unix.MOUNT_ATTR_RDONLY, Data: "size=64k,mode=755", CopyUp: true,
 	}, o)
 }
+
+// Each word goes to one place: nothing is lost, nothing is told twice, and what contradicts itself ends as the last word says.
+func FuzzParseOptions(f *testing.F) {
+	for _, text := range []string{"ro,rw", "rbind,rro,rrw", "idmap=uids=0-1-2;gids=0-1-2", "size=64k,mode=755,tmpcopyup", "rnoatime,rstrictatime", ",,", "shared,rprivate"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		list := strings.Split(text, ",")
+		o := enter.ParseOptions(list)
+		require.Zero(t, o.Flags&o.Clear, "set and cleared at once")
+		require.Zero(t, o.RecSet&o.RecClear&^unix.MOUNT_ATTR__ATIME, "set and cleared at once")
+		twice := enter.ParseOptions(append(list, list...))
+		require.Equal(t, [4]any{o.Flags, o.Clear, o.RecSet, o.RecClear}, [4]any{twice.Flags, twice.Clear, twice.RecSet, twice.RecClear}, "said twice is said once")
+	})
+}

@@ -48,3 +48,30 @@ func TestForeignIndexes(t *testing.T) {
 		require.Error(t, err, name)
 	}
 }
+
+// Whatever stands in somebody's index.json: what is read of it is safe to use, and can be written again.
+func FuzzRead(f *testing.F) {
+	f.Add([]byte(`{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:` +
+		`aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","size":2,"annotations":{"org.opencontainers.image.ref.name":"v1"}}]}`))
+	f.Add([]byte(`{"manifests":null}`))
+	f.Add([]byte(`[]`))
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, p []byte) {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "index.json"), p, 0o600))
+		all, err := layout.Read(dir)
+		if err != nil {
+			return
+		}
+		for _, d := range all {
+			require.NoError(t, d.Digest.Validate())
+		}
+		again, err := layout.Open(t.TempDir())
+		require.NoError(t, err)
+		for _, d := range all {
+			require.NoError(t, again.Set(layout.Name(d), d))
+			got, err := again.Get(layout.Name(d))
+			require.NoError(t, err)
+			require.Equal(t, d.Digest, got.Digest)
+		}
+	})
+}

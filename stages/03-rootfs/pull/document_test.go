@@ -127,3 +127,28 @@ func FuzzDocument(f *testing.F) {
 		require.NoError(t, err)
 	})
 }
+
+// The same for the config, and the platforms that it and an index tell.
+func FuzzConfig(f *testing.F) {
+	for _, text := range []string{
+		`{"os":"linux","architecture":"arm","variant":"v7","rootfs":{"type":"layers","diff_ids":["` + hexA + `"]}}`, `{"rootfs":{"diff_ids":["x"]}}`, `{"rootfs":null}`, `null`,
+	} {
+		f.Add(text, "linux/arm/v6", 1)
+	}
+	f.Fuzz(func(t *testing.T, text, asked string, layers int) {
+		ids, platform, err := parseConfig([]byte(text), layers)
+		if err == nil {
+			require.Len(t, ids, layers)
+			require.Len(t, ChainIDs(ids), layers)
+		}
+		want, err := ParsePlatform(asked)
+		if err != nil {
+			return
+		}
+		require.Zero(t, rank(want, want), "everything runs where it was made for")
+		_ = rank(want, platform)
+		again, err := ParsePlatform(platformString(want))
+		require.NoError(t, err)
+		require.Equal(t, want, again)
+	})
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/slipway-engine/slipway/stages/03-rootfs/pull"
@@ -64,13 +63,9 @@ func parsePlatform(text string) (*ocispec.Platform, error) {
 	if text == "" {
 		return nil, nil
 	}
-	parts := strings.Split(text, "/")
-	if len(parts) < 2 || len(parts) > 3 {
-		return nil, fmt.Errorf("platform %q is not OS/ARCH[/VARIANT]", text)
+	p, err := pull.ParsePlatform(text)
+	if err != nil {
+		return nil, err
 	}
-	p := &ocispec.Platform{OS: parts[0], Architecture: parts[1]}
-	if len(parts) == 3 {
-		p.Variant = parts[2]
-	}
-	return p, nil
+	return &p, nil
 }
