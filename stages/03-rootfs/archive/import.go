@@ -20,7 +20,12 @@ import (
 // ErrFormat tells that it is no archive of images.
 var ErrFormat = errors.New("neither an OCI layout nor a docker archive")
 
-const maxIndex = 8 << 20 // bytes of index.json or manifest.json
+// What is read into memory of an archive (CVE-2023-25153).
+const (
+	maxIndex   = 8 << 20 // bytes of index.json or manifest.json
+	maxEntries = 200_000
+	maxName    = 4096
+)
 
 // Image is one that was imported. Name is what the archive calls it, perhaps "".
 type Image struct {
@@ -92,7 +97,7 @@ type importer struct {
 }
 
 func (m *importer) read(tr *tar.Reader) error {
-	for {
+	for n := 0; ; n++ {
 		h, err := tr.Next()
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -102,6 +107,9 @@ func (m *importer) read(tr *tar.Reader) error {
 		}
 		if err := m.ctx.Err(); err != nil {
 			return err
+		}
+		if n >= maxEntries || len(h.Name) > maxName || len(h.Linkname) > maxName {
+			return fmt.Errorf("more than %d entries, or a name of more than %d bytes: %w", maxEntries, maxName, ErrFormat)
 		}
 		if err := m.entry(h, tr, path.Clean(strings.TrimLeft(h.Name, "/"))); err != nil {
 			return fmt.Errorf("%q: %w", h.Name, err)

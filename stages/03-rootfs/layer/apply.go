@@ -29,7 +29,7 @@ func Apply(ctx context.Context, dir string, archive io.Reader, o Options) (Resul
 		return Result{}, err
 	}
 	defer w.close()
-	a := &applier{ctx: ctx, walker: w, options: o, limits: o.Limits.orDefault(), buffer: make([]byte, chunkSize)}
+	a := &applier{ctx: ctx, walker: w, options: o, limits: o.Limits.OrDefault(), buffer: make([]byte, chunkSize)}
 	if o.Whiteouts == Remove {
 		if a.seen, err = seenSet(w.root()); err != nil {
 			return Result{}, fmt.Errorf("list %s: %w", dir, err)
@@ -47,9 +47,12 @@ func Apply(ctx context.Context, dir string, archive io.Reader, o Options) (Resul
 	return a.result, a.setDirTimes()
 }
 
-func (l Limits) orDefault() Limits {
+// OrDefault fills in the defaults.
+func (l Limits) OrDefault() Limits {
 	return Limits{
 		Bytes:   l.Bytes,
+		Holes:   cmp.Or(l.Holes, 64<<30),
+		Padding: cmp.Or(l.Padding, 1<<30),
 		Entries: cmp.Or(l.Entries, 10_000_000),
 		NameLen: cmp.Or(l.NameLen, unix.PathMax),
 		Xattr:   cmp.Or(l.Xattr, 64<<10),
@@ -65,7 +68,8 @@ type applier struct {
 	result  Result
 	buffer  []byte
 	times   []dirTime
-	hasRoot bool // the layer says what the root itself is like
+	holes   int64 // bytes of files that have some
+	hasRoot bool  // the layer says what the root itself is like
 	// seen are the paths that this layer made, in a directory that was not empty: a whiteout hides what is below its
 	// layer, never what the layer itself brings (image-spec, layer.md#whiteouts). nil when there is nothing to hide.
 	seen map[string]struct{}
@@ -135,6 +139,9 @@ func (a *applier) entry(h *tar.Header, body io.Reader) error {
 func (a *applier) count(h *tar.Header) error {
 	a.result.Entries++
 	a.result.Size += h.Size
+	if isSparse(h) {
+		a.holes += h.Size
+	}
 	xattrs := 0
 	for k, v := range h.PAXRecords {
 		if strings.HasPrefix(k, paxXattr) {
@@ -146,6 +153,8 @@ func (a *applier) count(h *tar.Header) error {
 		return fmt.Errorf("%d entries: %w", a.result.Entries, ErrLimit)
 	case a.limits.Bytes > 0 && a.result.Size > a.limits.Bytes:
 		return fmt.Errorf("%d bytes: %w", a.result.Size, ErrLimit)
+	case a.holes > a.limits.Holes || a.result.Size < 0:
+		return fmt.Errorf("%d bytes in files with holes: %w", a.holes, ErrLimit) // CVE-2025-58183
 	case len(h.Name) > a.limits.NameLen || len(h.Linkname) > a.limits.NameLen:
 		return fmt.Errorf("path of %d bytes: %w", max(len(h.Name), len(h.Linkname)), ErrLimit)
 	case xattrs > a.limits.Xattr:

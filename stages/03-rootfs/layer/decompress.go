@@ -26,7 +26,7 @@ func Decompress(r io.Reader) (io.ReadCloser, error) {
 			return nil, fmt.Errorf("decompress gzip: %w", err)
 		}
 		return z, nil
-	case bytes.HasPrefix(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}): // RFC 8878, 3.1.1
+	case bytes.HasPrefix(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}), isSkippable(magic): // RFC 8878, 3.1.1 and 3.1.2
 		// 128 MiB is what a window may take from us; RFC 8878, 7.1 asks for 8 MiB at least.
 		z, err := zstd.NewReader(br, zstd.WithDecoderMaxMemory(128<<20), zstd.WithDecoderConcurrency(1))
 		if err != nil {
@@ -37,4 +37,9 @@ func Decompress(r io.Reader) (io.ReadCloser, error) {
 		return nil, fmt.Errorf("decompress: %w", ErrFormat)
 	}
 	return io.NopCloser(br), nil
+}
+
+// isSkippable tells whether a zstd frame begins that holds no data but somebody's notes, as zstd:chunked has them.
+func isSkippable(magic []byte) bool {
+	return len(magic) >= 4 && magic[0]&0xf0 == 0x50 && bytes.Equal(magic[1:4], []byte{0x2a, 0x4d, 0x18})
 }

@@ -28,6 +28,8 @@ const (
 // Limits bound what one layer may cost. A zero means the default.
 type Limits struct {
 	Bytes   int64 // of all files together; default: no limit but the disk
+	Holes   int64 // of all files that have holes: they take no room, but time; default 64 GiB
+	Padding int64 // behind the end of the archive, where nobody looks; default 1 GiB. Apply leaves it to its caller
 	Entries int64 // default 10 million
 	NameLen int   // bytes of a path or link target; default 4096, PATH_MAX
 	Xattr   int   // bytes of all extended attributes of an entry; default 64 KiB, XATTR_SIZE_MAX

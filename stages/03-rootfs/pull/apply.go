@@ -121,9 +121,14 @@ func applyStream(ctx context.Context, r io.Reader, t target, algorithm digest.Al
 	if err != nil {
 		return stream{}, err
 	}
-	// A tar ends before its padding does, and the digest is of all of it.
-	if _, err := io.Copy(io.Discard, ahead); err != nil {
+	// A tar ends before its padding does, and the digest is of all of it. But some bytes of gzip are a gigabyte of zeros.
+	padding := t.options.Limits.OrDefault().Padding
+	n, err := io.Copy(io.Discard, io.LimitReader(ahead, padding+1))
+	if err != nil {
 		return stream{}, fmt.Errorf("read layer: %w", err)
+	}
+	if n > padding {
+		return stream{}, fmt.Errorf("more than %d bytes behind the end of the archive: %w", padding, layer.ErrLimit)
 	}
 	if err := ahead.Close(); err != nil {
 		return stream{}, err

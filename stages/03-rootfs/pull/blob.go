@@ -146,25 +146,18 @@ func (d *download) commit() error {
 func (d *download) attempt(ctx context.Context) error {
 	offset := d.writer.Status().Offset
 	if offset > d.desc.Size {
-		offset = 0
-		if err := d.writer.Truncate(0); err != nil {
+		if err := d.again(); err != nil {
 			return err
 		}
+		offset = 0
 	}
 	if offset == d.desc.Size {
 		return nil
 	}
-	header := http.Header{}
-	if t := knownType(d.desc.MediaType); t != "" {
-		header.Set("Accept", t)
-	}
-	if offset > 0 {
-		header.Set("Range", fmt.Sprintf("bytes=%d-%d", offset, d.desc.Size-1))
-	}
-	resp, err := d.registry.get(ctx, d.path(), header, http.StatusOK, http.StatusPartialContent)
+	resp, err := d.ask(ctx, offset)
 	if offset > 0 && errors.Is(err, ErrRegistry) && !isTransient(err) {
 		// It has the blob, perhaps, but no idea of ranges.
-		if err := d.writer.Truncate(0); err != nil {
+		if err := d.again(); err != nil {
 			return err
 		}
 		return d.attempt(ctx)
@@ -174,14 +167,34 @@ func (d *download) attempt(ctx context.Context) error {
 	}
 	defer resp.Body.Close()
 	if offset > 0 && !continues(resp, offset) {
-		if err := d.writer.Truncate(0); err != nil {
+		if err := d.again(); err != nil {
 			return err
 		}
 		if resp.StatusCode != http.StatusOK {
 			return fmt.Errorf("%w: asked for bytes from %d on, got %q", ErrUnreachable, offset, resp.Header.Get("Content-Range"))
 		}
 	}
-	return d.copy(resp.Body)
+	return d.copy(resp)
+}
+
+// again starts from the beginning.
+func (d *download) again() error { return d.writer.Truncate(0) }
+
+// ask sends the request for the rest of the blob: to the registry, and for a layer that is published elsewhere (image-spec,
+// descriptor.md, "urls") there when the registry has it not.
+func (d *download) ask(ctx context.Context, offset int64) (*http.Response, error) {
+	header := http.Header{}
+	if t := knownType(d.desc.MediaType); t != "" {
+		header.Set("Accept", t)
+	}
+	if offset > 0 {
+		header.Set("Range", fmt.Sprintf("bytes=%d-%d", offset, d.desc.Size-1))
+	}
+	resp, err := d.registry.get(ctx, d.path(), header, http.StatusOK, http.StatusPartialContent)
+	if errors.Is(err, ErrNotFound) && isForeign(d.desc.MediaType) && len(d.desc.URLs) > 0 {
+		return d.registry.elsewhere(ctx, d.desc.URLs, header)
+	}
+	return resp, err
 }
 
 // path of the blob. Manifests that an index names are served apart from blobs.
@@ -199,10 +212,10 @@ func continues(resp *http.Response, offset int64) bool {
 }
 
 // copy writes what comes, but never more than the blob's size: a registry that sends without end fills no disk.
-func (d *download) copy(body io.Reader) error {
+func (d *download) copy(resp *http.Response) error {
 	buffer := make([]byte, min(bufferSize, d.desc.Size+1))
 	for {
-		n, readErr := body.Read(buffer)
+		n, readErr := resp.Body.Read(buffer)
 		left := d.desc.Size - d.writer.Status().Offset
 		if int64(n) > left {
 			return fmt.Errorf("more than the %d bytes promised: %w", d.desc.Size, ErrDigest)
@@ -214,12 +227,21 @@ func (d *download) copy(body io.Reader) error {
 		switch {
 		case errors.Is(readErr, io.EOF) && int64(n) == left:
 			return nil
+		case errors.Is(readErr, io.EOF) && isWhole(resp):
+			return fmt.Errorf("got %d bytes, want %d: %w", d.writer.Status().Offset, d.desc.Size, ErrDigest)
 		case errors.Is(readErr, io.EOF):
 			return fmt.Errorf("%w: connection closed after %d of %d bytes", ErrUnreachable, d.writer.Status().Offset, d.desc.Size)
 		case readErr != nil:
 			return classify(readErr)
 		}
 	}
+}
+
+// isWhole tells whether an answer that has ended is all that the registry has. With a length or in chunks an answer that was cut
+// off ends with an error and not with EOF; without either the end of the connection is all that can be seen
+// (RFC 9112, 6.3). A part of a blob may be shorter than the part that was asked for (RFC 9110, 15.3.7).
+func isWhole(resp *http.Response) bool {
+	return resp.StatusCode == http.StatusOK && (resp.ContentLength >= 0 || len(resp.TransferEncoding) > 0 || resp.ProtoMajor > 1)
 }
 
 func (d *download) progress() {

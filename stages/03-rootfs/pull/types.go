@@ -3,10 +3,12 @@ package pull
 
 import (
 	"errors"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/slipway-engine/slipway/stages/03-rootfs/layer"
 )
 
 // The kinds of error, for errors.Is. They come wrapped with the image or blob and the cause.
@@ -61,6 +63,9 @@ type Options struct {
 	Mirrors  map[string][]string
 	Progress func(Event) // nil: silent
 	Parallel int         // downloads and layers at once; 0: 3
+	// StallTimeout ends a connection on which nothing came for so long; what it was for is tried again. 0: a minute.
+	StallTimeout time.Duration
+	Limits       layer.Limits // what each layer may cost; zeros are the defaults
 	// SnapshotLabels are set on each snapshot that Unpack commits.
 	SnapshotLabels map[string]string
 }

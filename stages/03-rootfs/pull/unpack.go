@@ -214,6 +214,7 @@ func (u *unpacker) applyTo(ctx context.Context, i int, t target, work *layerWork
 		return err
 	}
 	defer blob.Close()
+	t.options.Limits = u.options.Limits
 	in := &extracting{unpacker: u, reader: io.NewSectionReader(blob, 0, blob.Size()), layer: u.image.Layers[i]}
 	work.dir = t.dir
 	work.result, err = applyBlob(ctx, in, t, u.image.DiffIDs[i])

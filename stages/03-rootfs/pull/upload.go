@@ -31,7 +31,10 @@ func (u *upload) run(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := patiently(ctx, func() error { return u.send(ctx) }); err != nil {
+	if isForeign(u.desc.MediaType) && len(u.desc.URLs) > 0 {
+		return nil // others get it where its owner wants
+	}
+	if err := patiently(ctx, func() error { return u.sendBlob(ctx) }); err != nil {
 		return err
 	}
 	u.report(layerEvent(u.desc, Pushed, u.desc.Size))
@@ -82,8 +85,8 @@ func (u *upload) begin(ctx context.Context, query url.Values) (*http.Response, e
 	return u.registry.do(req, http.StatusCreated, http.StatusAccepted)
 }
 
-// send begins an upload and sends all of it in one request.
-func (u *upload) send(ctx context.Context) error {
+// sendBlob begins an upload and sends all of it in one request.
+func (u *upload) sendBlob(ctx context.Context) error {
 	resp, err := u.begin(ctx, nil)
 	if err != nil {
 		return err
