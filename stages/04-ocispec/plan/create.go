@@ -48,37 +48,17 @@ type compiler struct {
 // Compile turns a valid configuration into the list of steps that creates the container and, behind the start gate, becomes its
 // program.
 func Compile(s *specs.Spec, facts Facts, req Request, acts Acts) (*Plan, error) {
-	c := &compiler{spec: s, proc: s.Process, facts: facts, req: req, acts: acts, plan: &Plan{Plan: &launch.Plan{}}}
-	c.gate, c.conn = c.slots.Take(), c.slots.Take()
-	if c.proc.Terminal && req.ConsoleSocket {
-		c.socket = c.slots.Take()
-	}
-	if c.proc.ApparmorProfile != "" {
-		c.label = c.slots.Take()
-	}
+	c := newCompiler(s, facts, req, acts)
 	identity, err := c.identity()
 	if err != nil {
 		return nil, err
 	}
-	if spec.Has(s, specs.MountNamespace) {
-		config, err := c.rootConfig()
-		if err != nil {
-			return nil, err
-		}
-		c.root = enter.New(config, &c.slots)
-	}
-	join := c.joined()
-	c.add(c.before(join)...)
-	c.add(c.born()...)
-	c.add(goBack(join)...)
-	c.add(c.members(join)...)
-	c.add(c.settings()...)
-	if err := c.fillAndEnter(); err != nil {
+	if err := c.openRoot(); err != nil {
 		return nil, err
 	}
-	c.add(c.ready()...)
-	c.add(parent("record the state: created", "create returns here; runtime-spec runtime.md, lifecycle", acts.Record))
-	c.plan.Steps[len(c.plan.Steps)-1].Returns = true
+	if err := c.untilCreated(); err != nil {
+		return nil, err
+	}
 	c.add(c.keepOnly())
 	c.plan.Gate = len(c.plan.Steps)
 	gate, err := c.waitForStart()
@@ -89,6 +69,53 @@ func Compile(s *specs.Spec, facts Facts, req Request, acts Acts) (*Plan, error) 
 	c.add(identity...)
 	c.add(c.exec())
 	return c.plan, nil
+}
+
+func newCompiler(s *specs.Spec, facts Facts, req Request, acts Acts) *compiler {
+	c := &compiler{spec: s, proc: s.Process, facts: facts, req: req, acts: acts, plan: &Plan{Plan: &launch.Plan{}}}
+	c.gate, c.conn = c.slots.Take(), c.slots.Take()
+	if c.proc.Terminal && req.ConsoleSocket {
+		c.socket = c.slots.Take()
+	}
+	if c.proc.ApparmorProfile != "" {
+		c.label = c.slots.Take()
+	}
+	return c
+}
+
+// openRoot plans the root file system, if the container has mounts of its own.
+func (c *compiler) openRoot() error {
+	if !spec.Has(c.spec, specs.MountNamespace) {
+		return nil
+	}
+	config, err := c.rootConfig()
+	if err != nil {
+		return err
+	}
+	c.root = enter.New(config, &c.slots)
+	return nil
+}
+
+// untilCreated lists what stands before the moment at which create returns. Each of the parts knows its own steps; this is what
+// comes after what.
+func (c *compiler) untilCreated() error {
+	//ex:begin oci.plan
+	join := c.joined()
+	c.add(c.before(join)...)
+	c.add(c.born()...)
+	c.add(goBack(join)...)
+	c.add(c.members(join)...)
+	c.add(c.settings()...)
+	if err := c.fillAndEnter(); err != nil {
+		return err
+	}
+	c.add(c.ready()...)
+	c.add(parent("record the state: created", "create returns here; runtime-spec runtime.md, lifecycle", c.acts.Record))
+	c.plan.Steps[len(c.plan.Steps)-1].Returns = true
+	return nil
+	//ex:stub
+	// return todo.Exercise("oci.plan")
+	//ex:end oci.plan
 }
 
 func (c *compiler) add(steps ...launch.Step) { c.plan.Add(steps...) }

@@ -57,7 +57,10 @@ func Compile(p *specs.LinuxSeccomp, native specs.Arch) (Program, error) {
 	if !permissive(p.DefaultAction) {
 		beyond = retEnosys
 	}
-	filter := perArch(selected, list, fallback, beyond)
+	filter, err := perArch(selected, list, fallback, beyond)
+	if err != nil {
+		return Program{}, err
+	}
 	if len(filter) > maxInstructions {
 		return Program{}, fmt.Errorf("the filter has %d instructions, the kernel takes %d", len(filter), maxInstructions)
 	}
@@ -84,7 +87,7 @@ func selectArches(names []specs.Arch, native specs.Arch) ([]arch, error) {
 }
 
 // perArch is the whole filter: which architecture, then its tree. x32 shares x86-64's and is told apart by a bit.
-func perArch(selected []arch, list []rule, fallback, beyond uint32) code {
+func perArch(selected []arch, list []rule, fallback, beyond uint32) (code, error) {
 	filter := code{}.ret(unix.SECCOMP_RET_KILL_THREAD)
 	for i := len(selected) - 1; i >= 0; i-- {
 		a := selected[i]
@@ -92,23 +95,30 @@ func perArch(selected []arch, list []rule, fallback, beyond uint32) code {
 			continue
 		}
 		body := code{}.load(offsetNr)
-		calls := tree(a, compileSpans(a, list, fallback, beyond))
+		calls, err := search(a, compileSpans(a, list, fallback, beyond))
+		if err != nil {
+			return nil, err
+		}
 		if a.column == x86_64 {
-			calls = branch(opIfAtOr, x32Bit, x32Calls(selected, list, fallback, beyond), calls)
+			other, err := x32Calls(selected, list, fallback, beyond)
+			if err != nil {
+				return nil, err
+			}
+			calls = branch(opIfAtOr, x32Bit, other, calls)
 		}
 		filter = branch(opIfEqual, a.audit, append(body, calls...), filter)
 	}
-	return append(code{}.load(offsetArch), filter...)
+	return append(code{}.load(offsetArch), filter...), nil
 }
 
 // x32Calls kills x32's calls unless the profile lists x32: nobody asked for them, and they are a second door to the same
 // kernel functions.
-func x32Calls(selected []arch, list []rule, fallback, beyond uint32) code {
+func x32Calls(selected []arch, list []rule, fallback, beyond uint32) (code, error) {
 	i := slices.IndexFunc(selected, func(a arch) bool { return a.column == x32 })
 	if i < 0 {
-		return code{}.ret(unix.SECCOMP_RET_KILL_THREAD)
+		return code{}.ret(unix.SECCOMP_RET_KILL_THREAD), nil
 	}
-	return tree(selected[i], compileSpans(selected[i], list, fallback, beyond))
+	return search(selected[i], compileSpans(selected[i], list, fallback, beyond))
 }
 
 func compileSpans(a arch, list []rule, fallback, beyond uint32) []span {
@@ -117,15 +127,6 @@ func compileSpans(a arch, list []rule, fallback, beyond uint32) []span {
 		first = x32Bit
 	}
 	return spans(first, verdicts(a, list, fallback), fallback, beyond)
-}
-
-// tree searches the spans: the accumulator holds the call's number.
-func tree(a arch, list []span) code {
-	if len(list) == 1 {
-		return decide(a, list[0].verdict)
-	}
-	mid := len(list) / 2
-	return branch(opIfAtOr, list[mid].first, tree(a, list[mid:]), tree(a, list[:mid]))
 }
 
 // Bytes returns the filter as the array of struct sock_filter {u16 code; u8 jt, jf; u32 k} that seccomp(2) takes, in this
