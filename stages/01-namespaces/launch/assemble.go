@@ -58,7 +58,7 @@ func assemble(p *Plan, clone int, o Options, shared *sharedPage) (*program, erro
 	// close the child would hold the parent's end of the talk socket open itself,
 	// and never hear that the parent has died.
 	a.add(clone, Call(unix.SYS_CLOSE, slotParent))
-	watched := o.Before != nil
+	watched, timed := o.Before != nil, o.Trace != nil
 	for n := clone + 1; n < len(p.Steps); n++ {
 		s := &p.Steps[n]
 		if s.Clone != nil && s.Side == Parent {
@@ -67,11 +67,11 @@ func assemble(p *Plan, clone int, o Options, shared *sharedPage) (*program, erro
 		if s.Side == Parent || watched {
 			a.turn(n)
 		}
-		watched = watched && !s.Returns // behind it nobody listens
+		watched = watched && !s.Returns && !s.Silent // behind it nobody listens
 		if s.Side == Parent {
 			continue
 		}
-		if o.Trace != nil {
+		if timed {
 			a.add(n, Call(unix.SYS_CLOCK_GETTIME, Int(unix.CLOCK_REALTIME), Int(shared.stamp(n))))
 		}
 		do := a.step
@@ -81,6 +81,7 @@ func assemble(p *Plan, clone int, o Options, shared *sharedPage) (*program, erro
 		if err := do(n, s); err != nil {
 			return nil, fmt.Errorf("step %d, %s: %w", n+1, s.Name, err)
 		}
+		timed = timed && !s.Silent
 	}
 	if len(a.ops) == 1 {
 		return nil, errors.New("the plan has no step for its child")

@@ -47,6 +47,10 @@ type Step struct {
 	// for something else (a start gate): Start returns after it, instead of
 	// waiting until the child's execve closes the socket.
 	Returns bool
+
+	// Silent says that behind this step the child can neither be watched nor
+	// timed: a seccomp filter may forbid the calls that this takes.
+	Silent bool
 }
 
 // Clone describes the clone3(2) call that makes the child.
@@ -64,6 +68,17 @@ type Plan struct {
 func (p *Plan) Add(steps ...Step) *Plan {
 	p.Steps = append(p.Steps, steps...)
 	return p
+}
+
+// Watched is how many steps Options.Before is asked about: those behind a step
+// that is marked Returns or Silent are performed unseen.
+func (p *Plan) Watched() int {
+	for n, s := range p.Steps {
+		if s.Returns || s.Silent {
+			return n + 1
+		}
+	}
+	return len(p.Steps)
 }
 
 // Run is what a parent step sees of the launch that it is part of.

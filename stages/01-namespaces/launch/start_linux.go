@@ -15,7 +15,11 @@ import (
 
 // Options watch a launch. The zero value only performs it.
 type Options struct {
-	// Before is called before each step with its index; an error ends the launch.
+	// Begin is called before the first step, with the plan and the run that it
+	// becomes, whose PID is known as soon as there is a child; an error ends the launch.
+	Begin func(p *Plan, r *Run) error
+	// Before is called before each of the first Plan.Watched steps with its index;
+	// an error ends the launch.
 	Before func(n int, s Step) error
 	// Trace, when set, receives what each step took.
 	Trace *Trace
@@ -101,6 +105,11 @@ func newLaunch(ctx context.Context, p *Plan, o Options) (*launch, error) {
 
 func (l *launch) perform() error {
 	defer l.closeAll()
+	if l.opt.Begin != nil {
+		if err := l.opt.Begin(l.plan, l.run); err != nil {
+			return err
+		}
+	}
 	for n := range l.clone {
 		if err := l.parentStep(n); err != nil {
 			return l.rollBack(err)

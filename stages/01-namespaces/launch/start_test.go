@@ -212,3 +212,23 @@ func BenchmarkLaunch(b *testing.B) {
 		_ = proc.Close()
 	}
 }
+
+func TestBeginSeesThePlanAndLaterTheChild(t *testing.T) {
+	var run *Run
+	watched := 0
+	var pids []int
+	silent := Chdir("/", "")
+	silent.Silent = true
+	p := new(Plan).Add(clone(0), silent, Chdir("/", ""))
+	o := Options{
+		Begin:  func(q *Plan, r *Run) error { run, watched = r, q.Watched(); return nil },
+		Before: func(int, Step) error { pids = append(pids, run.PID()); return nil },
+	}
+	_, _ = output(t, p, "exit 0", o)
+	require.Len(t, pids, watched, "nobody hears of what comes behind a silent step")
+	require.Less(t, watched, len(p.Steps))
+	require.Zero(t, pids[0])
+	require.Positive(t, pids[watched-1])
+	_, err := Start(t.Context(), p, Options{Begin: func(*Plan, *Run) error { return unix.EPERM }})
+	require.ErrorIs(t, err, unix.EPERM)
+}

@@ -170,6 +170,17 @@ func linkError(step string, err error) error {
 	return err
 }
 
+// ProgramError says that the container's program could not be found or executed. Err is the kernel's errno (execve(2)).
+type ProgramError struct {
+	Program string // as config.json names it
+	Err     error
+	text    string
+}
+
+func (e *ProgramError) Error() string { return e.text }
+
+func (e *ProgramError) Unwrap() error { return e.Err }
+
 // programError turns the failure to find or to execute the program into the words of Go's os/exec, which runc shows.
 func programError(program, step string, err error) error {
 	if !strings.HasPrefix(step, plan.FindProgram) && !strings.HasPrefix(step, "execve ") {
@@ -179,22 +190,17 @@ func programError(program, step string, err error) error {
 	if e, ok := errors.AsType[*launch.StepError](err); ok {
 		cause = e.Err
 	}
+	text := fmt.Sprintf("exec: %q: %v", program, cause)
 	switch {
 	case errors.Is(cause, unix.ENOENT) && !strings.Contains(program, "/"):
-		return fmt.Errorf("exec: %q: executable file not found in $PATH%w", program, hidden{cause})
+		text = fmt.Sprintf("exec: %q: executable file not found in $PATH", program)
 	case errors.Is(cause, unix.ENOENT) && !strings.HasPrefix(step, plan.FindProgram): // it is there: its interpreter is not
-		return fmt.Errorf("exec %s: %w", program, cause)
+		text = fmt.Sprintf("exec %s: %v", program, cause)
 	case errors.Is(cause, unix.ENOENT):
-		return fmt.Errorf("exec: %q: stat %s: %w", program, program, cause)
+		text = fmt.Sprintf("exec: %q: stat %s: %v", program, program, cause)
 	}
-	return fmt.Errorf("exec: %q: %w", program, cause)
+	return &ProgramError{Program: program, Err: cause, text: text}
 }
-
-// hidden keeps a cause for errors.Is without showing it.
-type hidden struct{ error }
-
-func (hidden) Error() string   { return "" }
-func (h hidden) Unwrap() error { return h.error }
 
 // acts are the parent's steps.
 func (c *creation) acts(ctx context.Context) plan.Acts {

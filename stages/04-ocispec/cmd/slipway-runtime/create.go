@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,8 +16,9 @@ import (
 // createOptions are the flags of create, which run has too.
 type createOptions struct {
 	bundle, console, pidFile, pidfdSocket string
-	noPivot, noKeyring, trace, step       bool
+	noPivot, noKeyring                    bool
 	preserve                              int
+	watchOptions
 }
 
 func (o *createOptions) flags(f *pflag.FlagSet) {
@@ -29,47 +29,23 @@ func (o *createOptions) flags(f *pflag.FlagSet) {
 	f.BoolVar(&o.noPivot, "no-pivot", false, "do not use pivot root to jail process inside rootfs")
 	f.BoolVar(&o.noKeyring, "no-new-keyring", false, "do not create a new session keyring for the container")
 	f.IntVar(&o.preserve, "preserve-fds", 0, "pass N additional file descriptors to the container (stdio + $LISTEN_FDS + N in total)")
-	f.BoolVar(&o.trace, "trace", false, "print what each step took")
-	f.BoolVar(&o.step, "step", false, "stop before each step and wait for enter")
+	o.watchOptions.flags(f)
 }
 
 // runtime are the options as the library takes them.
-func (o *createOptions) runtime(id string) (runtime.CreateOptions, error) {
+func (o *createOptions) runtime(g *global, id string) (runtime.CreateOptions, error) {
 	bundle, err := filepath.Abs(o.bundle)
 	if err != nil {
 		return runtime.CreateOptions{}, err
 	}
 	opts := runtime.CreateOptions{
 		ID: id, Bundle: bundle, PIDFile: o.pidFile, PIDFDSocket: o.pidfdSocket, PreserveFDs: o.preserve,
-		NoPivot: o.noPivot, NoNewKeyring: o.noKeyring,
+		NoPivot: o.noPivot, NoNewKeyring: o.noKeyring, Watch: o.launch(g),
 	}
 	if o.console != "" {
 		opts.Terminal = runtime.ConsoleSocket(o.console)
 	}
-	if o.trace {
-		opts.Watch.Trace = new(launch.Trace)
-	}
-	if o.step {
-		opts.Watch.Before = pause
-	}
 	return opts, nil
-}
-
-// pause shows the step that comes next and waits for a line on the terminal.
-func pause(n int, s launch.Step) error {
-	fmt.Fprintf(os.Stderr, "%3d  %-6s  %s\n               %s\n     enter to go on, q to give up: ", n+1, s.Side, s.Name, s.Because)
-	tty, err := os.Open("/dev/tty")
-	if err != nil {
-		tty = os.Stdin
-	} else {
-		defer tty.Close()
-	}
-	b := make([]byte, 16)
-	k, err := tty.Read(b)
-	if err != nil || k > 0 && b[0] == 'q' {
-		return errors.Join(errors.New("given up"), err)
-	}
-	return nil
 }
 
 func newCreate(g *global) *cobra.Command {
@@ -92,7 +68,7 @@ func runCreate(ctx context.Context, g *global, o *createOptions, id string) erro
 	if err != nil {
 		return err
 	}
-	opts, err := o.runtime(id)
+	opts, err := o.runtime(g, id)
 	if err != nil {
 		return err
 	}

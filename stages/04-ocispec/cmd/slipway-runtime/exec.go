@@ -21,6 +21,7 @@ type execOptions struct {
 	detach, tty, noNewPrivs, ignorePaused                                      bool
 	preserve                                                                   int
 	argv                                                                       []string
+	watchOptions
 }
 
 func newExec(g *global) *cobra.Command {
@@ -56,6 +57,7 @@ func newExec(g *global) *cobra.Command {
 	f.StringArrayVarP(&o.caps, "cap", "c", nil, "add a capability to the bounding set for the process")
 	f.IntVar(&o.preserve, "preserve-fds", 0, "pass N additional file descriptors to the container (stdio + $LISTEN_FDS + N in total)")
 	f.BoolVar(&o.ignorePaused, "ignore-paused", false, "allow exec in a paused container")
+	o.watchOptions.flags(f)
 	f.StringVar(&o.cgroup, "cgroup", "", "run the process in an (existing) sub-cgroup")
 	return cmd
 }
@@ -78,6 +80,7 @@ func runExec(ctx context.Context, g *global, o *execOptions, id string) error {
 	}
 	opts := runtime.ExecOptions{
 		ID: id, PIDFile: o.pidFile, PIDFDSocket: o.pidfdSocket, PreserveFDs: o.preserve, IgnorePaused: o.ignorePaused, Cgroup: o.cgroup,
+		Watch: o.launch(g),
 	}
 	var fore *runtime.Foreground
 	opts.Process = o.makeProcess
@@ -96,6 +99,7 @@ func runExec(ctx context.Context, g *global, o *execOptions, id string) error {
 		return err
 	}
 	defer proc.Close()
+	printTrace(opts.Watch.Trace)
 	if o.detach {
 		return nil
 	}

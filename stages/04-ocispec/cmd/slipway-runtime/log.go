@@ -18,8 +18,8 @@ type logger struct {
 
 func openLog(name, format string, debug bool) (*logger, error) {
 	l := &logger{json: format == "json", debug: debug, stderr: os.Stderr}
-	if format != "text" && format != "json" {
-		return nil, fmt.Errorf("unknown log-format %q", format)
+	if format != "text" && format != "json" && format != "" {
+		return nil, fmt.Errorf("invalid log-format: %s", format)
 	}
 	if name == "" {
 		return l, nil
@@ -34,12 +34,28 @@ func openLog(name, format string, debug bool) (*logger, error) {
 
 func (l *logger) warn(text string) { l.line("warning", text) }
 
+// debugf is for --debug: what is done, while it is done.
+func (l *logger) debugf(format string, args ...any) {
+	if l.debug {
+		l.line("debug", fmt.Sprintf(format, args...))
+	}
+}
+
 // error also goes to standard error when that is not the log: a person may be looking.
 func (l *logger) error(err error) {
 	l.line("error", err.Error())
 	if l.file != nil {
 		fmt.Fprintln(l.stderr, err)
 	}
+}
+
+// bare is an error that the program's caller shall see as if the program had said it: without time and level.
+func (l *logger) bare(err error) {
+	if l.file != nil {
+		l.error(err)
+		return
+	}
+	fmt.Fprintln(l.stderr, err)
 }
 
 func (l *logger) line(level, text string) {

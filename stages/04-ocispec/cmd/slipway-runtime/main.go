@@ -18,7 +18,7 @@ func main() {
 	g := new(global)
 	err := protect(os.Args[1:])
 	if err == nil {
-		err = newRoot(g).ExecuteContext(context.Background())
+		err = unknownTopic(newRoot(g).ExecuteContext(context.Background()))
 	}
 	os.Exit(g.finish(err))
 }
@@ -43,6 +43,15 @@ type failure struct {
 
 func (f *failure) Unwrap() error { return f.error }
 
+// programFailure is a program that run could not execute, behind the start gate: it is told as the program itself would.
+type programFailure struct{ cause *runtime.ProgramError }
+
+func (p *programFailure) Error() string {
+	return fmt.Sprintf("exec %s: %v", p.cause.Program, p.cause.Err)
+}
+
+func (p *programFailure) Unwrap() error { return p.cause }
+
 // finish reports an error where the caller looks for it: runc's callers read the last line of the log.
 func (g *global) finish(err error) int {
 	if err == nil {
@@ -54,6 +63,10 @@ func (g *global) finish(err error) int {
 	if g.out == nil {
 		g.out = &logger{stderr: os.Stderr}
 	}
+	if _, ok := errors.AsType[*programFailure](err); ok {
+		g.out.bare(err)
+		return 255
+	}
 	g.out.error(err)
 	if f, ok := errors.AsType[*failure](err); ok {
 		return f.code
@@ -63,14 +76,14 @@ func (g *global) finish(err error) int {
 
 func newRoot(g *global) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:           "slipway-runtime",
-		Short:         "create and run containers from OCI bundles",
+		Use: program(), Short: about,
 		SilenceErrors: true, SilenceUsage: true,
 		Version:           versionText(),
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		PersistentPreRunE: func(*cobra.Command, []string) error { return g.open() },
 	}
 	cmd.SetVersionTemplate("{{.Version}}")
+	setHelp(cmd)
 	f := cmd.PersistentFlags()
 	f.StringVar(&g.root, "root", defaultRoot(), "root directory for storage of container state")
 	f.StringVar(&g.log, "log", "", "set the log file to write logs to (default is stderr)")

@@ -11,7 +11,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"slipway-runtime": main})
+	testscript.Main(m, map[string]func(){"slipway-runtime": main, "runc": main})
 }
 
 // TestScripts runs testdata/*.txtar: the command line as its callers use it. $WORK/b is a bundle with a static shell.

@@ -38,7 +38,7 @@ func runRun(ctx context.Context, g *global, o *runOptions, id string) (err error
 	if err != nil {
 		return err
 	}
-	opts, err := o.runtime(id)
+	opts, err := o.runtime(g, id)
 	if err != nil {
 		return err
 	}
@@ -61,6 +61,9 @@ func runRun(ctx context.Context, g *global, o *runOptions, id string) (err error
 		defer func() { err = firstError(err, rt.Delete(ctx, id, true)) }()
 	}
 	if err := rt.Start(ctx, id); err != nil {
+		if program, ok := errors.AsType[*runtime.ProgramError](err); ok {
+			err = &programFailure{program}
+		}
 		return errors.Join(err, rt.Delete(ctx, id, true))
 	}
 	if o.detach {

@@ -8,6 +8,8 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
+const ownName = "slipway-runtime"
+
 // versionText has runc's form: dockerd reads it.
 func versionText() string {
 	commit := "unknown"
@@ -18,5 +20,9 @@ func versionText() string {
 			}
 		}
 	}
-	return fmt.Sprintf("slipway-runtime version 0.1.0\ncommit: %s\nspec: %s\ngo: %s\n", commit, specs.Version, runtime.Version())
+	text := fmt.Sprintf("%s version 0.1.0\ncommit: %s\nspec: %s\ngo: %s\n", program(), commit, specs.Version, runtime.Version())
+	if program() != ownName { // called by a link of another name
+		text += "program: " + ownName + "\n"
+	}
+	return text
 }
