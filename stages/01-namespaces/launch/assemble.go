@@ -140,7 +140,7 @@ func (a *program) one(n int, i Instr, labels map[Label]uint32) error {
 			o.slots |= 1 << k
 		}
 	}
-	if i.Call == callExpect || i.Call == callStore {
+	if i.Call == callExpect || i.Call == callStore || i.Call == callLoad {
 		o.args[0] += o.args[1]
 	}
 	if len(i.Tolerate) > len(o.branches) {
@@ -170,10 +170,10 @@ func target(l Label, next uint32, labels map[Label]uint32) (uint32, error) {
 	return 0, fmt.Errorf("no label %q in this step", l)
 }
 
-// checkMem keeps Expect and Store inside their memory: the child has no bounds
+// checkMem keeps Expect, Store and Load inside their memory: the child has no bounds
 // checks.
 func checkMem(i Instr) error {
-	width := map[uintptr]int{callExpect: 8, callStore: 4}[i.Call]
+	width := map[uintptr]int{callExpect: 8, callStore: 4, callLoad: 4}[i.Call]
 	if width == 0 {
 		return nil
 	}

@@ -74,6 +74,8 @@ func spawn(ca *cloneArgs, c *child) (pid uintptr, errno syscall.Errno) {
 			report = a[0]
 		case callStore:
 			**(**uint32)(unsafe.Pointer(&a[0])) = uint32(a[2])
+		case callLoad:
+			result = uintptr(**(**uint32)(unsafe.Pointer(&a[0])))
 		case callNeed:
 			if a[0] == 0 {
 				errno = unix.EPIPE

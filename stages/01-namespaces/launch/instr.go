@@ -45,7 +45,7 @@ func (*Mem) isArg() {}
 func Buf(n int) *Mem { return &Mem{Data: make([]byte, n)} }
 
 // Instr is one raw system call of a child step, or one of the few things that
-// are not system calls: Jump, Expect, Store, ReportTo.
+// are not system calls: Jump, Expect, Store, Load, Have, ReportTo.
 type Instr struct {
 	Call     uintptr // system call number, or one of the pseudo calls
 	Args     []Arg   // up to six
@@ -70,6 +70,7 @@ const (
 	callStore
 	callReport
 	callNeed
+	callLoad
 )
 
 // Call is a system call with its arguments.
@@ -113,6 +114,16 @@ func Expect(m *Mem, off int, mask, want uint64, errno syscall.Errno) Instr {
 func Store(m *Mem, off int, s Slot) Instr {
 	return Instr{Call: callStore, Args: []Arg{m, Int(off), s}}
 }
+
+// Load reads 32 bits of m.Data[off:] into a slot: a descriptor that came in a
+// structure, such as a message's (unix(7), SCM_RIGHTS).
+func Load(m *Mem, off int, into Slot) Instr {
+	return Instr{Call: callLoad, Args: []Arg{m, Int(off)}, Result: into}
+}
+
+// Have fails with EPIPE as long as a slot holds 0: nothing has been put there.
+// Tolerating EPIPE makes it a conditional jump.
+func Have(s Slot) Instr { return Instr{Call: callNeed, Args: []Arg{s}} }
 
 // ReportTo sends failures to the socket in a slot from here on: after the start
 // gate, whoever called start hears them, not whoever called create.

@@ -108,6 +108,21 @@ func TestParentFailureUndoesInReverse(t *testing.T) {
 	require.Equal(t, []string{"two", "one"}, undone)
 }
 
+func TestLoadAndHave(t *testing.T) {
+	needRoot(t)
+	m := &Mem{Data: []byte{0xff, 1, 0, 0, 0}}
+	p := new(Plan).Add(clone(0), Step{Name: "load", Side: Child, Code: []Instr{
+		Have(5).On(unix.EPIPE, "empty"),
+		Call(unix.SYS_EXIT_GROUP, Int(9)),
+		Load(m, 1, 5).At("empty"),
+		Have(5),
+		Call(unix.SYS_DUP3, Slot(5), Int(8), Int(0)), // slot 5 holds 1, the pipe of output
+	}})
+	p.Steps[1].Code = append([]Instr{Call(unix.SYS_DUP3, Slot(1), Int(1), Int(0))}, p.Steps[1].Code...)
+	out, _ := output(t, p, "echo over 8 >&8", Options{})
+	require.Equal(t, "over 8\n", out)
+}
+
 func TestBranchesAndExpect(t *testing.T) {
 	m := &Mem{Data: []byte{1, 2, 3, 4, 5, 6, 7, 8}}
 	p := new(Plan).Add(clone(0), Step{Name: "branch", Side: Child, Code: []Instr{

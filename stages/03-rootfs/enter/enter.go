@@ -19,9 +19,10 @@ import (
 type Config struct {
 	Root     string // absolute path on the host
 	Readonly bool
+	OnHost   bool // the process stays in its creator's mount namespace: what is mounted is mounted there, below Root
 	NoPivot  bool // move the root over / and chroot, for roots on an initramfs (pivot_root(2))
 
-	Propagation   uintptr // MS_SHARED, MS_SLAVE, MS_PRIVATE or MS_UNBINDABLE, with MS_REC; 0: MS_SLAVE|MS_REC
+	Propagation   uintptr // MS_SHARED, MS_SLAVE, MS_PRIVATE or MS_UNBINDABLE, with MS_REC for the mounts below the root too; 0: MS_SLAVE
 	ParentMount   string  // the mount that Root lies on; needed only with MS_SHARED
 	Mounts        []Mount
 	Devices       []Device
@@ -80,23 +81,29 @@ func (s *Slots) Take() launch.Slot {
 type Root struct {
 	Config
 	root, target, dir, tree launch.Slot
-	null                    launch.Slot
-	sources                 map[int]launch.Slot // of Mounts and Devices that the parent opens
-	nodes                   map[int]launch.Slot
+	source                  launch.Slot         // the tree that a bind shows
+	null, empty             launch.Slot         // what masks files, what masks directories
+	nodes                   map[int]launch.Slot // of Devices that the parent opens
+	mail                    launch.Slot         // the child's end of the socket over which the parent sends descriptors
+	mailbox                 *os.File            // the parent's end
+	expected, letters       int                 // how many it will send, and how many steps say so yet
 	ConsoleSlots
 }
 
 // New prepares the steps of a root.
 func New(c Config, s *Slots) *Root {
-	r := &Root{Config: c, root: s.Take(), target: s.Take(), dir: s.Take(), tree: s.Take(), null: s.Take()}
+	r := &Root{Config: c, root: s.Take(), target: s.Take(), dir: s.Take(), tree: s.Take(), source: s.Take(), null: s.Take(), empty: s.Take()}
 	if c.Console != nil {
 		r.Master, r.Terminal = s.Take(), s.Take()
 	}
-	r.sources, r.nodes = map[int]launch.Slot{}, map[int]launch.Slot{}
-	for i, m := range c.Mounts {
-		if m.Bind() && (c.ParentOpens || m.IDs != nil) {
-			r.sources[i] = s.Take()
+	r.nodes = map[int]launch.Slot{}
+	for _, m := range c.Mounts {
+		if r.sent(m) {
+			r.expected++
 		}
+	}
+	if r.expected > 0 {
+		r.mail = s.Take()
 	}
 	for i := range c.Devices {
 		if c.BindDevices && c.ParentOpens {
@@ -109,10 +116,11 @@ func New(c Config, s *Slots) *Root {
 // Prepare lists the parent's steps before the clone: opening what the child could not.
 func (r *Root) Prepare() []launch.Step {
 	var steps []launch.Step
-	for i, m := range r.Mounts {
-		if s := r.sources[i]; s != 0 {
-			steps = append(steps, openSource(m, s))
-		}
+	if r.OnHost && !r.bare() {
+		steps = append(steps, r.bindOnHost())
+	}
+	if r.expected > 0 {
+		steps = append(steps, r.openMail())
 	}
 	for i, d := range r.Devices {
 		if s := r.nodes[i]; s != 0 {
@@ -124,11 +132,7 @@ func (r *Root) Prepare() []launch.Step {
 
 // Fill lists the child's steps up to the pivot: the host's files can still be named while they run.
 func (r *Root) Fill() []launch.Step {
-	steps := []launch.Step{r.propagation()}
-	if r.Propagation&unix.MS_SHARED != 0 {
-		steps = append(steps, r.parentPrivate())
-	}
-	steps = append(steps, r.bindItself())
+	steps := r.mountPoint()
 	for i, m := range r.Mounts {
 		steps = append(steps, r.mount(i, m)...)
 	}
@@ -146,6 +150,18 @@ func (r *Root) Fill() []launch.Step {
 	}
 	steps = append(steps, r.readonlyPaths()...)
 	return append(steps, r.maskedPaths()...)
+}
+
+// mountPoint lists what makes the root file system a mount that nobody else sees changes in.
+func (r *Root) mountPoint() []launch.Step {
+	if r.OnHost {
+		return []launch.Step{r.openRoot()}
+	}
+	steps := []launch.Step{r.propagation()}
+	if r.Propagation&unix.MS_SHARED != 0 {
+		steps = append(steps, r.parentPrivate())
+	}
+	return append(steps, r.bindItself())
 }
 
 // child is a step that raw system calls perform.

@@ -19,15 +19,30 @@ func (r *Root) maskedPaths() []launch.Step {
 			continue
 		}
 		seen[relative(p)] = true
-		steps = append(steps, child("mask "+p, "config.json linux.maskedPaths",
-			openIn(r.root, relative(p), unix.O_PATH, inRoot, r.target, "open").On(unix.ENOENT, launch.Next).On(unix.ENOTDIR, launch.Next),
-			clone(r.null, 0, r.tree),
-			attach(r.tree, r.target).On(unix.ENOTDIR, "directory").On(unix.EINVAL, "directory").Goto("done"),
-			launch.Call(unix.SYS_FCHDIR, r.target).At("directory"),
-			launch.Call(unix.SYS_MOUNT, launch.Str("tmpfs"), launch.Str("."), launch.Str("tmpfs"), launch.Int(unix.MS_RDONLY), launch.Str("")),
-			closeSlot(r.tree).At("done"), closeSlot(r.target)))
+		steps = append(steps, child("mask "+p, "config.json linux.maskedPaths", r.mask(p)...))
 	}
-	return steps
+	return append(steps, child("let go of what masks", "an open directory could be asked for as the working directory (CVE-2024-21626)",
+		closeSlot(r.null), launch.Have(r.empty).On(unix.EPIPE, launch.Next), closeSlot(r.empty)))
+}
+
+// mask hides one path. The first directory gets a new tmpfs, by its descriptor, and the others the same one: each would cost the
+// kernel's memory and time.
+func (r *Root) mask(path string) []launch.Instr {
+	return []launch.Instr{
+		openIn(r.root, relative(path), unix.O_PATH, inRoot, r.target, "open").On(unix.ENOENT, launch.Next).On(unix.ENOTDIR, launch.Next),
+		clone(r.null, 0, r.tree),
+		attach(r.tree, r.target).On(unix.ENOTDIR, "directory").On(unix.EINVAL, "directory").Goto("done"),
+		closeSlot(r.tree).At("directory"),
+		launch.Have(r.empty).On(unix.EPIPE, "first"),
+		clone(r.empty, 0, r.tree),
+		attach(r.tree, r.target).Goto("done"),
+		launch.Call(unix.SYS_FSOPEN, launch.Str("tmpfs"), launch.Int(unix.FSOPEN_CLOEXEC)).Into(r.tree).At("first"),
+		launch.Call(unix.SYS_FSCONFIG, r.tree, launch.Int(unix.FSCONFIG_SET_FLAG), launch.Str("ro"), launch.Int(0), launch.Int(0)),
+		launch.Call(unix.SYS_FSCONFIG, r.tree, launch.Int(unix.FSCONFIG_CMD_CREATE), launch.Int(0), launch.Int(0), launch.Int(0)),
+		launch.Call(unix.SYS_FSMOUNT, r.tree, launch.Int(unix.FSMOUNT_CLOEXEC), launch.Int(unix.MOUNT_ATTR_RDONLY)).Into(r.empty),
+		attach(r.empty, r.target),
+		closeSlot(r.tree).At("done"), closeSlot(r.target),
+	}
 }
 
 // readonlyPaths puts a read-only copy of the mount over each path.

@@ -15,8 +15,14 @@ func (r *Root) mount(i int, m Mount) []launch.Step {
 	if m.Flags&unix.MS_REMOUNT != 0 {
 		return []launch.Step{r.remount(m, because)}
 	}
+	if m.Bind() && r.sent(m) {
+		return []launch.Step{r.sendSource(m), r.bind(m, because)}
+	}
 	if m.Bind() {
-		return []launch.Step{r.bind(i, m, because)}
+		return []launch.Step{r.bind(m, because)}
+	}
+	if m.CopyUp {
+		return []launch.Step{r.sendCopy(m), r.attachCopy(m, because)}
 	}
 	steps := []launch.Step{r.newMount(m, because)}
 	if len(m.Propagation) > 0 || m.RecSet|m.RecClear != 0 {
@@ -53,7 +59,7 @@ func (r *Root) makeReadonly(m Mount) launch.Step {
 }
 
 // bind shows a tree of the host. The copy of the mount is detached while it gets its flags, so that it is never seen without them.
-func (r *Root) bind(i int, m Mount, because string) launch.Step {
+func (r *Root) bind(m Mount, because string) launch.Step {
 	k, deep := file, uintptr(0)
 	if m.SourceIsDir {
 		k = directory
@@ -61,31 +67,26 @@ func (r *Root) bind(i int, m Mount, because string) launch.Step {
 	if m.Flags&unix.MS_REC != 0 {
 		deep = unix.AT_RECURSIVE
 	}
-	code := r.open(m.Target, k)
-	tree := r.sources[i]
-	if tree == 0 {
-		tree = r.tree
-		code = append(code, launch.Call(unix.SYS_OPEN_TREE, atCwd, launch.Str(m.Source),
-			launch.Int(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|deep)).Into(tree))
+	code := []launch.Instr{launch.Call(unix.SYS_OPEN_TREE, atCwd, launch.Str(m.Source),
+		launch.Int(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|deep)).Into(r.source)}
+	if r.sent(m) {
+		code = r.receive(r.source)
 	}
-	code = append(code, r.flags(m, tree)...)
-	code = append(code, attach(tree, r.target), closeSlot(tree), closeSlot(r.target))
+	code = append(code, r.open(m.Target, k)...)
+	code = append(code, r.flags(m, r.source)...)
+	code = append(code, attach(r.source, r.target), closeSlot(r.source), closeSlot(r.target))
 	return child(fmt.Sprintf("bind %s on %s%s", m.Source, m.Target, m.words()), because, code...)
 }
 
 // flags gives a mount its own flags, those of its whole tree, and its propagation. A bind that does not say how it propagates
-// follows the root.
+// follows the mounts of this namespace (propagation), of which it is a copy.
 func (r *Root) flags(m Mount, tree launch.Slot) []launch.Instr {
 	var code []launch.Instr
 	code = append(code, r.exactly(m, tree)...)
 	if m.RecSet|m.RecClear != 0 {
 		code = append(code, setattr(tree, unix.AT_RECURSIVE, m.RecSet, m.RecClear, 0))
 	}
-	list := m.Propagation
-	if len(list) == 0 && m.Bind() && r.Propagation&unix.MS_SHARED == 0 {
-		list = r.follow(tree)
-	}
-	for _, p := range list {
+	for _, p := range m.Propagation {
 		deep := uintptr(0)
 		if p&unix.MS_REC != 0 {
 			deep = unix.AT_RECURSIVE
@@ -96,8 +97,9 @@ func (r *Root) flags(m Mount, tree launch.Slot) []launch.Instr {
 }
 
 // exactly gives a bind the flags that its options say, and no others of those that its source has: as soon as one is said, all
-// are (mount(8), --bind; runc does the same, and engines count on it). One that only the host may take away, because the mount
-// came into this user namespace with it (mount_namespaces(7), locked flags), is kept unless an option says otherwise.
+// are (mount(8), --bind; runc does the same, and engines count on it). Those that only the host may take away, because the mount
+// came into this user namespace with them (mount_namespaces(7), locked flags), are kept when nothing is said of them; an option
+// that takes one away is EPERM.
 func (r *Root) exactly(m Mount, tree launch.Slot) []launch.Instr {
 	set, clear := attributes(m.Flags)
 	unset, _ := attributes(m.Clear)
@@ -108,20 +110,19 @@ func (r *Root) exactly(m Mount, tree launch.Slot) []launch.Instr {
 	const free = unix.MOUNT_ATTR_NOSYMFOLLOW // never locked
 	var code []launch.Instr
 	for _, bit := range []uint64{unix.MOUNT_ATTR_RDONLY, unix.MOUNT_ATTR_NOSUID, unix.MOUNT_ATTR_NODEV, unix.MOUNT_ATTR_NOEXEC} {
-		if (set|unset)&bit == 0 && !r.ParentOpens { // what the parent opened for a user namespace is not locked, but as if
+		if (set|unset)&bit == 0 {
 			code = append(code, setattr(tree, 0, 0, bit, 0).Or(unix.EPERM))
 		}
 	}
 	return append(code, setattr(tree, 0, set, clear|(unset|free)&^set, 0))
 }
 
-// follow is the propagation of a bind that the parent opened: its copy comes from the host's table and would still be a peer
-// of the host's mount. The child's own copies come from a table that has its propagation already.
-func (r *Root) follow(tree launch.Slot) []uintptr {
-	if tree == r.tree {
-		return nil
-	}
-	return []uintptr{r.rootPropagation() | unix.MS_REC}
+// attachCopy mounts the tmpfs that the parent has filled.
+func (r *Root) attachCopy(m Mount, because string) launch.Step {
+	code := append(r.receive(r.source), r.open(m.Target, directory)...)
+	code = append(code, r.flags(m, r.source)...)
+	return child(fmt.Sprintf("mount %s on %s%s", m.Type, m.Target, m.words()), because+", tmpcopyup",
+		append(code, attach(r.source, r.target), closeSlot(r.source), closeSlot(r.target))...)
 }
 
 // adjust gives a new mount what mount(2) cannot give it at once.

@@ -121,7 +121,8 @@ func OptionWords() []string {
 	return list
 }
 
-// attributes are the flags that a bind can have of its own, as mount_setattr(2) takes them.
+// attributes are the flags that a bind can have of its own, as mount_setattr(2) takes them. As soon as one says how access times
+// are kept, all do, as with mount(2).
 func attributes(flags uintptr) (set, clear uint64) {
 	for ms, attr := range map[uintptr]uint64{
 		unix.MS_RDONLY: unix.MOUNT_ATTR_RDONLY, unix.MS_NOSUID: unix.MOUNT_ATTR_NOSUID, unix.MS_NODEV: unix.MOUNT_ATTR_NODEV,
@@ -131,13 +132,19 @@ func attributes(flags uintptr) (set, clear uint64) {
 			set |= attr
 		}
 	}
-	switch {
-	case flags&unix.MS_NOATIME != 0:
-		return set | unix.MOUNT_ATTR_NOATIME, unix.MOUNT_ATTR__ATIME
-	case flags&unix.MS_STRICTATIME != 0:
-		return set | unix.MOUNT_ATTR_STRICTATIME, unix.MOUNT_ATTR__ATIME
-	case flags&unix.MS_RELATIME != 0:
-		return set, unix.MOUNT_ATTR__ATIME
+	const times = unix.MS_NOATIME | unix.MS_NODIRATIME | unix.MS_RELATIME | unix.MS_STRICTATIME
+	if flags&times == 0 {
+		return set, 0 // kept as they are (mount(2), MS_REMOUNT)
 	}
-	return set, 0
+	clear = unix.MOUNT_ATTR__ATIME
+	if flags&unix.MS_NODIRATIME == 0 {
+		clear |= unix.MOUNT_ATTR_NODIRATIME
+	}
+	switch {
+	case flags&unix.MS_STRICTATIME != 0:
+		set |= unix.MOUNT_ATTR_STRICTATIME
+	case flags&unix.MS_NOATIME != 0:
+		set |= unix.MOUNT_ATTR_NOATIME
+	}
+	return set, clear // otherwise relatime, which is 0
 }

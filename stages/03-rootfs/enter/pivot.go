@@ -5,12 +5,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// rootPropagation is what mounts become for this mount namespace.
+// rootPropagation is what mounts become for this mount namespace. Nothing of an unbindable one could be shown inside, so only the
+// finished root becomes that.
 func (r *Root) rootPropagation() uintptr {
-	if r.Propagation == 0 {
-		return unix.MS_SLAVE | unix.MS_REC
+	switch {
+	case r.Propagation == 0:
+		return unix.MS_SLAVE
+	case r.Propagation&unix.MS_UNBINDABLE != 0:
+		return unix.MS_PRIVATE
 	}
 	return r.Propagation
+}
+
+// finish gives the root mount the propagation that was asked for: until now it was a private copy, because pivot_root(2) takes no
+// other, and because what was mounted in it must not appear on the host.
+func (r *Root) finish() []launch.Step {
+	if r.Propagation&(unix.MS_SHARED|unix.MS_UNBINDABLE) == 0 {
+		return nil
+	}
+	return []launch.Step{child("make the new / "+propagationName(r.Propagation), "config.json linux.rootfsPropagation; mount_namespaces(7)",
+		launch.Call(unix.SYS_MOUNT, launch.Int(0), launch.Str("/"), launch.Int(0), launch.Int(r.Propagation), launch.Int(0)))}
 }
 
 // propagation cuts the way back: the namespace is a copy of the host's table, in which every mount is still a peer of its
@@ -51,17 +65,20 @@ func (r *Root) readonlyRoot() launch.Step {
 
 // Pivot lists the steps that exchange the root. Afterwards the host's files have no name here.
 func (r *Root) Pivot() ([]launch.Step, error) {
+	if r.OnHost {
+		return []launch.Step{r.chroot()}, nil
+	}
 	if r.NoPivot {
-		return []launch.Step{r.moveRoot()}, nil
+		return append([]launch.Step{r.moveRoot()}, r.finish()...), nil
 	}
 	code, err := pivotCode(r.root, r.dir)
 	if err != nil {
 		return nil, err
 	}
-	return []launch.Step{
+	return append([]launch.Step{
 		child("pivot_root . .", "pivot_root(2): the old root is stacked on the new one, no directory is needed in the image", code...),
 		r.letGo(),
-	}, nil
+	}, r.finish()...), nil
 }
 
 // pivotCode exchanges the root mount of the namespace for the one that root refers to, and ends in the old root's directory, so
@@ -102,10 +119,4 @@ func (r *Root) moveRoot() launch.Step {
 		launch.Call(unix.SYS_CHROOT, launch.Str(".")),
 		launch.Call(unix.SYS_CHDIR, launch.Str("/")),
 	)
-}
-
-// Chroot lists the step for a process that has no mount namespace of its own: only its idea of / changes.
-func (r *Root) Chroot() []launch.Step {
-	return []launch.Step{child("chroot to "+r.Root, "no mount namespace of its own: mounts and propagation of the host stay untouched",
-		launch.Call(unix.SYS_CHROOT, launch.Str(r.Root)), launch.Call(unix.SYS_CHDIR, launch.Str("/")))}
 }

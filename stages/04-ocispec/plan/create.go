@@ -83,11 +83,8 @@ func newCompiler(s *specs.Spec, facts Facts, req Request, acts Acts) *compiler {
 	return c
 }
 
-// openRoot plans the root file system, if the container has mounts of its own.
+// openRoot plans the root file system.
 func (c *compiler) openRoot() error {
-	if !spec.Has(c.spec, specs.MountNamespace) {
-		return nil
-	}
 	config, err := c.rootConfig()
 	if err != nil {
 		return err
@@ -136,9 +133,7 @@ func (c *compiler) before(join []*joinedNamespace) []launch.Step {
 	for _, j := range join {
 		steps = append(steps, j.open())
 	}
-	if c.root != nil {
-		steps = append(steps, c.root.Prepare()...)
-	}
+	steps = append(steps, c.root.Prepare()...)
 	if c.socket != 0 {
 		steps = append(steps, parent("connect to the console socket", "the terminal's master will be sent there", func(r *launch.Run) error { return c.acts.ConsoleSocket(r, c.socket) }))
 	}
@@ -193,9 +188,7 @@ func (c *compiler) later(kind specs.LinuxNamespaceType) bool {
 
 // fillAndEnter is the root file system: made, shown to the hooks, entered.
 func (c *compiler) fillAndEnter() error {
-	if c.root != nil {
-		c.add(c.root.Fill()...)
-	}
+	c.add(c.root.Fill()...)
 	if h := c.spec.Hooks; h != nil {
 		if n := len(h.Prestart) + len(h.CreateRuntime); n > 0 { //nolint:staticcheck // Docker uses prestart
 			c.add(parent(fmt.Sprintf("run %d prestart and createRuntime hooks", n), "runtime-spec config.md, hooks: the namespaces are there, pivot_root has not happened", c.acts.RuntimeHooks))
@@ -203,10 +196,6 @@ func (c *compiler) fillAndEnter() error {
 		if n := len(h.CreateContainer); n > 0 {
 			c.add(parent(fmt.Sprintf("run %d createContainer hooks", n), "runtime-spec config.md, hooks: in the container's namespaces, before pivot_root", c.acts.InsideHooks))
 		}
-	}
-	if c.root == nil {
-		c.add(enter.New(enter.Config{Root: c.spec.Root.Path}, &c.slots).Chroot()...)
-		return nil
 	}
 	steps, err := c.root.Pivot()
 	c.add(steps...)

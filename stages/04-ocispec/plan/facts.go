@@ -23,6 +23,7 @@ type Facts struct {
 	NoFile      [2]uint64                  // RLIMIT_NOFILE, soft and hard, as we were given it
 	Files       map[string]bool            // sources of binds that are not directories
 	Modes       map[string]uint32          // permissions of directories in the image that a tmpfs will cover
+	Targets     map[string]string          // where in the image a mount's target lies that is behind a dangling link
 	Home        string                     // the user's home directory in the container's passwd
 	ParentMount string                     // the mount that the root file system lies on
 	Cgroup      CgroupFacts                // the machine's hierarchies

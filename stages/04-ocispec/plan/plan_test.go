@@ -157,7 +157,7 @@ func TestOptionsThatAreRefused(t *testing.T) {
 	s := load(t, "docker")
 	s.Mounts[0].Options = append(s.Mounts[0].Options, "tmpcopyup")
 	_, err := plan.Compile(s, v2(), plan.Request{}, plan.Acts{})
-	require.EqualError(t, err, "mounts[0]: options: tmpcopyup is not supported yet")
+	require.EqualError(t, err, "mounts[0]: options: tmpcopyup is for a tmpfs, not for \"proc\"")
 	s = load(t, "docker")
 	s.Linux.Seccomp.DefaultAction = "SCMP_ACT_NOPE"
 	_, err = plan.Compile(s, v2(), plan.Request{}, plan.Acts{})

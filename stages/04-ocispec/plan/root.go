@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path"
@@ -19,12 +20,10 @@ func (c *compiler) rootConfig() (enter.Config, error) {
 	l := c.spec.Linux
 	config := enter.Config{
 		Root: path.Clean(c.spec.Root.Path), Readonly: c.spec.Root.Readonly, NoPivot: c.req.NoPivot,
+		OnHost:      !spec.Has(c.spec, specs.MountNamespace),
 		Propagation: enter.Propagation(l.RootfsPropagation), ParentMount: c.facts.ParentMount,
 		MaskedPaths: l.MaskedPaths, ReadonlyPaths: l.ReadonlyPaths,
-		ParentOpens: c.mapped() && !c.facts.Rootless, BindDevices: spec.Has(c.spec, specs.UserNamespace),
-	}
-	if config.Propagation != 0 {
-		config.Propagation |= unix.MS_REC
+		ParentOpens: spec.Has(c.spec, specs.UserNamespace) && !c.facts.Rootless, BindDevices: spec.Has(c.spec, specs.UserNamespace),
 	}
 	for i, m := range c.spec.Mounts {
 		list, err := c.mounts(m)
@@ -33,7 +32,7 @@ func (c *compiler) rootConfig() (enter.Config, error) {
 		}
 		config.Mounts = append(config.Mounts, list...)
 	}
-	if !hostDev(c.spec.Mounts) {
+	if ownDev(c.spec) {
 		config.Devices, config.Links = c.devices(), c.links()
 		if c.socket != 0 {
 			config.Console = &enter.Console{Socket: c.socket, UID: c.proc.User.UID}
@@ -48,20 +47,30 @@ func (c *compiler) rootConfig() (enter.Config, error) {
 	return config, nil
 }
 
-// hostDev tells whether the container shows somebody else's /dev: nothing may be made in it then.
-func hostDev(list []specs.Mount) bool {
-	return slices.ContainsFunc(list, func(m specs.Mount) bool {
-		return path.Clean("/"+m.Destination) == "/dev" && enter.ParseOptions(m.Options).Bind()
-	})
+// ownDev tells whether the container has a /dev in which nodes and links can be made: not when it shows somebody else's, and not
+// when its mounts are the host's and it brings none, because they would stay in the image.
+func ownDev(s *specs.Spec) bool {
+	own := spec.Has(s, specs.MountNamespace)
+	for _, m := range s.Mounts {
+		if path.Clean("/"+m.Destination) == "/dev" {
+			if enter.ParseOptions(m.Options).Bind() {
+				return false
+			}
+			own = true
+		}
+	}
+	return own
 }
 
 // mounts translates one entry; a cgroup mount of v1 becomes several.
 func (c *compiler) mounts(m specs.Mount) ([]enter.Mount, error) {
 	o := enter.ParseOptions(m.Options)
-	target := path.Clean("/" + m.Destination)
+	target := c.target(m.Destination)
 	switch {
-	case o.CopyUp:
-		return nil, fmt.Errorf("options: tmpcopyup is not supported yet")
+	case o.CopyUp && (o.Bind() || m.Type != "tmpfs"):
+		return nil, fmt.Errorf("options: tmpcopyup is for a tmpfs, not for %q", m.Type)
+	case o.CopyUp && c.facts.Rootless:
+		return nil, fmt.Errorf("options: tmpcopyup needs root")
 	case o.Bind():
 		return []enter.Mount{{Source: m.Source, Target: target, Options: o, SourceIsDir: !c.facts.Files[m.Source], IDs: c.ids(m, o)}}, nil
 	case m.Type == "cgroup" || m.Type == "cgroup2":
@@ -73,6 +82,16 @@ func (c *compiler) mounts(m specs.Mount) ([]enter.Mount, error) {
 		o.Data = strings.TrimPrefix(fmt.Sprintf("%s,mode=%o", o.Data, mode), ",")
 	}
 	return []enter.Mount{{Source: m.Source, Target: target, Type: m.Type, Options: o}}, nil
+}
+
+// target is where a destination lies in the container. One that names the root file system's place on the host means what is
+// below it, as runc has always understood it. One behind a link whose end is missing is made where the link leads.
+func (c *compiler) target(destination string) string {
+	target := path.Clean("/" + destination)
+	if root := path.Clean(c.spec.Root.Path); root != "/" && strings.HasPrefix(target+"/", root+"/") {
+		target = path.Clean("/" + strings.TrimPrefix(target, root))
+	}
+	return cmp.Or(c.facts.Targets[target], target)
 }
 
 // ids is the map of an id-mapped mount: its own, or that of the container's user namespace.

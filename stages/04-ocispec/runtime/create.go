@@ -123,6 +123,13 @@ func (rt *Runtime) reserve(opts CreateOptions, s *spec.Config, group *cgroup.Gro
 	if group != nil {
 		record.Cgroup = group.Path()
 	}
+	if !spec.Has(s.Spec, specs.MountNamespace) {
+		n, err := mountsOn(s.Root.Path)
+		if err != nil {
+			return nil, errors.Join(err, dir.Remove(), dir.Close())
+		}
+		record.OnHost = n + 1
+	}
 	c := &creation{Container: &Container{record, dir, rt}, opts: opts, spec: s, group: group}
 	if err := errors.Join(dir.Lock(), dir.Put(record), dir.PutConfig(s.Text)); err != nil {
 		return nil, errors.Join(err, dir.Remove(), dir.Close())
@@ -157,15 +164,7 @@ func startError(program string, err error) error {
 		return nil
 	}
 	if step, ok := errors.AsType[*launch.StepError](err); ok {
-		return fmt.Errorf("unable to start container process: %w", linkError(step.Step, programError(program, step.Step, err)))
-	}
-	return err
-}
-
-// linkError says what is behind ELOOP at /proc or /sys: the kernel only counts links.
-func linkError(step string, err error) error {
-	if errors.Is(err, unix.ELOOP) && (strings.HasPrefix(step, "mount proc ") || strings.HasPrefix(step, "mount sysfs ")) {
-		return fmt.Errorf("%w: it must be mounted on ordinary directory, the image has a symbolic link there", err)
+		return fmt.Errorf("unable to start container process: %w", mountError(step.Step, programError(program, step.Step, err)))
 	}
 	return err
 }

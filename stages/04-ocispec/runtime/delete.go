@@ -64,6 +64,9 @@ func (c *Container) remove(ctx context.Context) error {
 	if err := c.removeGroup(ctx); err != nil {
 		return err
 	}
+	if err := c.unmount(); err != nil {
+		return err
+	}
 	if err := c.dir.Remove(); err != nil {
 		return err
 	}

@@ -60,7 +60,7 @@ func (rt *Runtime) Facts(s *specs.Spec, id string) (plan.Facts, *cgroup.Group, e
 		return f, nil, fmt.Errorf("process.apparmorProfile: AppArmor is not enabled on this machine")
 	}
 	f.Files = fileSources(s.Mounts)
-	f.Modes = coveredModes(s)
+	f.Modes, f.Targets = coveredModes(s), danglingTargets(s)
 	f.Home = homeOf(s.Root.Path, s.Process.User.UID)
 	if enter.Propagation(s.Linux.RootfsPropagation)&unix.MS_SHARED != 0 {
 		if f.ParentMount, err = mountOf(s.Root.Path); err != nil {
@@ -217,10 +217,15 @@ func mountPoints() ([]mountPoint, error) {
 		left, right, _ := strings.Cut(line, " - ")
 		a, b := strings.Fields(left), strings.Fields(right)
 		if len(a) > 4 && len(b) > 2 {
-			list = append(list, mountPoint{a[4], b[0], b[2]})
+			list = append(list, mountPoint{unescape(a[4]), b[0], b[2]})
 		}
 	}
 	return list, nil
+}
+
+// unescape turns the octal numbers that stand for blanks in a line of mountinfo back into what they stand for.
+func unescape(s string) string {
+	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
 }
 
 // controllers are the mount options that select a v1 hierarchy again.

@@ -352,8 +352,8 @@ func TestNothingIsLeftOfAFailure(t *testing.T) {
 		"unknown namespace": {func(s *specs.Spec) { s.Linux.Namespaces[0].Type = "galaxy" }, `config.json: linux.namespaces[0].type: unknown namespace "galaxy"`},
 		"missing source": {func(s *specs.Spec) {
 			s.Mounts = append(s.Mounts, specs.Mount{Destination: "/x", Source: "/no/such", Options: []string{"bind"}})
-		}, "unable to start container process: bind /no/such on /x: no such file or directory"},
-		"bad file system":  {func(s *specs.Spec) { s.Mounts[1].Type = "nofs" }, "unable to start container process: mount nofs on /dev (nosuid): no such device"},
+		}, "unable to start container process: error during container init: error mounting: bind /no/such on /x: no such file or directory"},
+		"bad file system":  {func(s *specs.Spec) { s.Mounts[1].Type = "nofs" }, "unable to start container process: error during container init: error mounting: mount nofs on /dev (nosuid): no such device"},
 		"bad sysctl value": {func(s *specs.Spec) { s.Linux.Sysctl = map[string]string{"net.ipv4.ip_forward": "maybe"} }, `unable to start container process: set net.ipv4.ip_forward to "maybe": invalid argument`},
 		"failing hook": {func(s *specs.Spec) {
 			s.Hooks = &specs.Hooks{CreateRuntime: []specs.Hook{{Path: "/bin/false"}}}

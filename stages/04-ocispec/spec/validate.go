@@ -212,9 +212,6 @@ func belowProc() []string {
 }
 
 func mounts(s *specs.Spec) error {
-	if len(s.Mounts) > 0 && !Has(s, specs.MountNamespace) {
-		return errors.New("mounts: they need a mount namespace of the container's own")
-	}
 	for i, m := range s.Mounts {
 		if m.Destination == "" {
 			return fmt.Errorf("mounts[%d].destination: it is missing", i)
