@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -61,7 +60,7 @@ func dial(ctx context.Context, address string) (*Conn, error) {
 // begin authenticates as the user that the socket shows (section "Authentication Protocol", EXTERNAL).
 func (c *Conn) begin(ctx context.Context, bus bool) error {
 	defer c.until(ctx)()
-	uid := hex.EncodeToString([]byte(strconv.Itoa(os.Geteuid())))
+	uid := hex.EncodeToString([]byte(strconv.Itoa(Self())))
 	if _, err := c.net.Write([]byte("\x00AUTH EXTERNAL " + uid + "\r\n")); err != nil {
 		return err
 	}

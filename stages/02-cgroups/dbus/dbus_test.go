@@ -22,6 +22,10 @@ func TestEncodeThenDecode(t *testing.T) {
 		"string":     {"slice", "slice"},
 		"path":       {Path("/a"), Path("/a")},
 		"number":     {uint64(1 << 40), uint64(1 << 40)},
+		"signed":     {int64(-2), ^uint64(1)},
+		"short":      {int16(-1), uint16(65535)},
+		"int":        {int32(7), uint32(7)},
+		"double":     {2.5, 2.5},
 		"bytes":      {[]byte{1, 2}, []any{byte(1), byte(2)}},
 		"strings":    {[]string{"a", "bcd"}, []any{"a", "bcd"}},
 		"numbers":    {[]uint32{1, 2}, []any{uint32(1), uint32(2)}},
@@ -42,8 +46,8 @@ func TestEncodeThenDecode(t *testing.T) {
 			require.Equal(t, len(e.buf), d.at, name)
 		}
 	}
-	_, err := signature(3.5)
-	require.EqualError(t, err, "dbus: a value of type float64 cannot be sent")
+	_, err := signature(struct{}{})
+	require.EqualError(t, err, "dbus: a value of type struct {} cannot be sent")
 }
 
 // reply makes a message as a peer would send it.

@@ -1,6 +1,9 @@
 package dbus
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math"
+)
 
 // encoder appends values in the little-endian wire format. Each is aligned to its own size, counted from the
 // start of the message; so buf starts where a message or its body (at a multiple of 8) does.
@@ -10,6 +13,16 @@ func (e *encoder) align(n int) {
 	for len(e.buf)%n != 0 {
 		e.buf = append(e.buf, 0)
 	}
+}
+
+func (e *encoder) uint16(n uint16) {
+	e.align(2)
+	e.buf = binary.LittleEndian.AppendUint16(e.buf, n)
+}
+
+func (e *encoder) uint64(n uint64) {
+	e.align(8)
+	e.buf = binary.LittleEndian.AppendUint64(e.buf, n)
 }
 
 func (e *encoder) uint32(n uint32) {
@@ -49,11 +62,20 @@ func (e *encoder) value(v any) error {
 			n = 1
 		}
 		e.uint32(n)
+	case int16:
+		e.uint16(uint16(v))
+	case uint16:
+		e.uint16(v)
+	case int32:
+		e.uint32(uint32(v))
 	case uint32:
 		e.uint32(v)
+	case int64:
+		e.uint64(uint64(v))
 	case uint64:
-		e.align(8)
-		e.buf = binary.LittleEndian.AppendUint64(e.buf, v)
+		e.uint64(v)
+	case float64:
+		e.uint64(math.Float64bits(v))
 	case string:
 		e.string(v)
 	case Path:

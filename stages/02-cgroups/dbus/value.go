@@ -7,8 +7,8 @@ package dbus
 
 import "fmt"
 
-// Values that a call can carry: byte, bool, uint32, uint64, string, Path, []byte, []string, []uint32, Pairs,
-// Properties, Units, and Variant.
+// Values that a call can carry: byte, bool, int16, uint16, int32, uint32, int64, uint64, float64, string, Path,
+// []byte, []string, []uint32, Pairs, Properties, Units, and Variant.
 
 // Path is an object's path ("o").
 type Path string
@@ -38,10 +38,20 @@ func signature(v any) (string, error) {
 		return "y", nil
 	case bool:
 		return "b", nil
+	case int16:
+		return "n", nil
+	case uint16:
+		return "q", nil
+	case int32:
+		return "i", nil
 	case uint32:
 		return "u", nil
+	case int64:
+		return "x", nil
 	case uint64:
 		return "t", nil
+	case float64:
+		return "d", nil
 	case string:
 		return "s", nil
 	case Path:
