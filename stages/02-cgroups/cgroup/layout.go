@@ -6,6 +6,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/slipway-engine/slipway/stages/02-cgroups/dbus"
 )
 
 // Mode is the way a machine mounts its control groups.
@@ -113,7 +115,11 @@ func (l *Layout) Group(name string) (*Group, error) {
 
 // unitGroup names the group of a systemd unit.
 func (l *Layout) unitGroup(name string) (*Group, error) {
-	u, err := parseUnit(name, os.Geteuid() == 0)
+	uid := dbus.Self()
+	if uid != 0 && l.mode != V2 {
+		return nil, fmt.Errorf("cgroup %q: systemd lets an ordinary user have groups on cgroup v2 only, and this machine has %s", name, l.mode)
+	}
+	u, err := parseUnit(name, uid == 0)
 	if err != nil {
 		return nil, err
 	}
@@ -121,9 +127,19 @@ func (l *Layout) unitGroup(name string) (*Group, error) {
 	if err != nil {
 		return nil, err
 	}
-	g, err := l.Group(path.Join(l.systemdRoot(os.Geteuid()), below))
+	return l.Unit(name, path.Join(l.systemdRoot(uid), below))
+}
+
+// Unit names the group of a systemd unit whose path is known already: it was created before, perhaps by a caller in
+// another group.
+func (l *Layout) Unit(name, path string) (*Group, error) {
+	u, err := parseUnit(name, dbus.Self() == 0)
+	if err != nil {
+		return nil, err
+	}
+	g, err := l.Use(Cgroupfs).Group(path)
 	if err == nil {
-		g.unit, g.keeper = u, new(keeper)
+		g.layout, g.unit, g.keeper = l.Use(Systemd), u, new(keeper)
 	}
 	return g, err
 }

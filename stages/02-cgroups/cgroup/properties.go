@@ -28,7 +28,7 @@ func properties(now facts, r *specs.LinuxResources) (dbus.Properties, error) {
 		all = append(all, memoryProperties(now, r.Memory)...)
 	}
 	if r.Pids != nil && r.Pids.Limit != nil && now.version("pids") != 0 {
-		all = append(all, dbus.Property{Name: "TasksMax", Value: orInfinity(*r.Pids.Limit)})
+		all = append(all, dbus.Property{Name: "TasksMax", Value: tasksMax(orInfinity(*r.Pids.Limit))})
 	}
 	if r.BlockIO != nil && set(r.BlockIO.Weight) {
 		switch now.version("blkio") {
@@ -49,7 +49,11 @@ func properties(now facts, r *specs.LinuxResources) (dbus.Properties, error) {
 }
 
 func cpuProperties(now facts, c *specs.LinuxCPU) (all dbus.Properties, err error) {
-	if set(c.Shares) {
+	idle := c.Idle != nil && *c.Idle == 1 && now.version("cpu") == 2
+	if idle {
+		all = append(all, dbus.Property{Name: "CPUWeight", Value: uint64(0)}) // systemd's way to say it; it takes no weight beside it
+	}
+	if set(c.Shares) && !idle {
 		switch now.version("cpu") {
 		case 1:
 			all = append(all, dbus.Property{Name: "CPUShares", Value: *c.Shares})
@@ -92,8 +96,7 @@ func bandwidthProperties(now facts, c *specs.LinuxCPU) (all dbus.Properties) {
 	}
 	perSecond := uint64(Unlimited)
 	if quota > 0 && period > 0 {
-		const step = 10000
-		perSecond = (uint64(quota)*1000000/period + step - 1) / step * step
+		perSecond = perSecondUSec(uint64(quota), period)
 	}
 	return append(all, dbus.Property{Name: "CPUQuotaPerSecUSec", Value: perSecond})
 }
@@ -112,25 +115,36 @@ func memoryProperties(now facts, m *specs.LinuxMemory) (all dbus.Properties) {
 	if set(m.Reservation) {
 		all = append(all, dbus.Property{Name: "MemoryLow", Value: orInfinity(*m.Reservation)})
 	}
-	switch { // the spec's swap is the sum of both
-	case !set(m.Swap):
-	case *m.Swap < 0:
-		all = append(all, dbus.Property{Name: "MemorySwapMax", Value: uint64(Unlimited)})
-	case set(m.Limit) && *m.Limit > 0 && *m.Swap >= *m.Limit:
-		all = append(all, dbus.Property{Name: "MemorySwapMax", Value: uint64(*m.Swap - *m.Limit)})
+	if total := swapTotal(now, m); total != nil { // the spec's swap is the sum of both
+		if text, err := swapValue(2, now, *total, m); err == nil { // else the plan refuses it
+			n, _ := parseLimit(text) // swapValue writes what it reads
+			all = append(all, dbus.Property{Name: "MemorySwapMax", Value: n})
+		}
 	}
 	return all
 }
 
-// unifiedProperties translates those v2 files that hold one number and that systemd governs.
+// unifiedProperties translates those v2 files that systemd governs.
 func unifiedProperties(unified map[string]string) (all dbus.Properties) {
+	if strings.TrimSpace(unified["cpu.idle"]) == "1" {
+		all = append(all, dbus.Property{Name: "CPUWeight", Value: uint64(0)})
+	}
 	names := map[string]string{
 		"memory.max": "MemoryMax", "memory.high": "MemoryHigh", "memory.low": "MemoryLow", "memory.min": "MemoryMin",
 		"memory.swap.max": "MemorySwapMax", "pids.max": "TasksMax", "cpu.weight": "CPUWeight",
 	}
 	for _, file := range sortedKeys(unified) {
-		if name, ok := names[file]; ok {
-			if n, err := parseLimit(unified[file]); err == nil { // else the file itself will refuse it, by name
+		value := strings.TrimSpace(unified[file])
+		switch name, known := names[file]; {
+		case file == "cpu.weight" && len(all) > 0 && all[0].Name == "CPUWeight": // idle
+		case file == "cpu.max":
+			all = append(all, maxProperties(value)...)
+		case file == "cpuset.cpus" || file == "cpuset.mems":
+			if mask, err := listToMask(value); err == nil {
+				all = append(all, dbus.Property{Name: map[string]string{"cpuset.cpus": "AllowedCPUs", "cpuset.mems": "AllowedMemoryNodes"}[file], Value: mask})
+			}
+		case known:
+			if n, err := parseLimit(value); err == nil { // else the file itself will refuse it, by name
 				all = append(all, dbus.Property{Name: name, Value: n})
 			}
 		}
@@ -175,6 +189,60 @@ func (d device) systemdName() (string, bool) {
 	}
 	return fmt.Sprintf("/dev/%s/%d:%d", kind, d.major, d.minor), true
 }
+
+// maxProperties reads a line for cpu.max: "QUOTA [PERIOD]".
+func maxProperties(line string) dbus.Properties {
+	fields := strings.Fields(line)
+	if len(fields) == 0 || len(fields) > 2 {
+		return nil
+	}
+	period, perSecond := uint64(100000), uint64(Unlimited)
+	if len(fields) == 2 {
+		n, err := strconv.ParseUint(fields[1], 10, 64)
+		if err != nil || n == 0 {
+			return nil
+		}
+		period = n
+	}
+	if quota, err := strconv.ParseUint(fields[0], 10, 64); err == nil {
+		perSecond = perSecondUSec(quota, period)
+	}
+	return dbus.Properties{{Name: "CPUQuotaPeriodUSec", Value: period}, {Name: "CPUQuotaPerSecUSec", Value: perSecond}}
+}
+
+// quotaStep: systemd thinks in percent of a CPU.
+const quotaStep = 10000
+
+// maxQuota is above what the kernel takes (kernel/sched/core.c, max_bw_quota_period_us), and below what overflows.
+const maxQuota = 1 << 43
+
+// perSecondUSec is a quota in systemd's unit, rounded up to a step.
+func perSecondUSec(quota, period uint64) uint64 {
+	if quota > maxQuota {
+		return Unlimited
+	}
+	return (quota*1000000/period + quotaStep - 1) / quotaStep * quotaStep
+}
+
+// inSteps returns the budget with its quota as systemd will round it: else the file would say one thing now and
+// another after the next daemon-reload.
+func inSteps(now facts, r *specs.LinuxResources) *specs.LinuxResources {
+	if r.CPU == nil || !set(r.CPU.Quota) || *r.CPU.Quota < 0 || *r.CPU.Quota > maxQuota {
+		return r
+	}
+	period := now.period
+	if set(r.CPU.Period) {
+		period = *r.CPU.Period
+	}
+	quota := int64(perSecondUSec(uint64(*r.CPU.Quota), period) * period / 1000000)
+	o, cpu := *r, *r.CPU
+	cpu.Quota = &quota
+	o.CPU = &cpu
+	return &o
+}
+
+// tasksMax: systemd takes no 0; with 1 nothing can fork either.
+func tasksMax(n uint64) uint64 { return max(n, 1) }
 
 // orInfinity: systemd's word for no limit is the greatest number.
 func orInfinity(n int64) uint64 {

@@ -22,6 +22,9 @@ func (g *Group) Set(r *specs.LinuxResources) error {
 	if err != nil {
 		return err
 	}
+	if g.unit != nil {
+		r = inSteps(now, r)
+	}
 	writes, err := plan(now, r)
 	if err != nil {
 		return fmt.Errorf("cgroup %s: %w", g.path, err)

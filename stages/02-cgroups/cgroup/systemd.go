@@ -78,7 +78,7 @@ type systemd struct{ conn *dbus.Conn }
 func withSystemd(ctx context.Context, talk func(context.Context, systemd) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("systemd does not answer within %s", patience))
 	defer cancel()
-	conn, err := dbus.Dial(ctx, systemdAddresses(os.Geteuid(), os.Getenv))
+	conn, err := dbus.Dial(ctx, systemdAddresses(dbus.Self(), os.Getenv))
 	if err != nil {
 		return fmt.Errorf("systemd: %w", err)
 	}
@@ -175,8 +175,14 @@ func (s systemd) until(ctx context.Context, unit string, done func(state string)
 // forgotten first.
 func (g *Group) createUnit() error {
 	return withSystemd(context.Background(), func(ctx context.Context, s systemd) error {
-		if state, err := s.state(ctx, g.unit.name); err != nil || state == "active" {
+		state, err := s.state(ctx, g.unit.name)
+		if err != nil || state == "active" {
 			return err
+		}
+		if state == "deactivating" { // the one before has just ended
+			if err := s.until(ctx, g.unit.name, func(state string) bool { return state != "deactivating" }); err != nil {
+				return err
+			}
 		}
 		props := g.unitProperties()
 		if !g.unit.isSlice() {
@@ -186,9 +192,9 @@ func (g *Group) createUnit() error {
 			}
 			props = append(props, dbus.Property{Name: "PIDs", Value: []uint32{uint32(pid)}})
 		}
-		err := s.start(ctx, g.unit.name, props)
-		if err == nil && g.layout.mode != V2 {
-			_, err = g.makeEverywhere() // systemd knows only some of v1's hierarchies
+		err = s.start(ctx, g.unit.name, props)
+		if err == nil {
+			_, err = g.makeEverywhere() // systemd knows only some hierarchies, and only some controllers
 		}
 		if err != nil {
 			g.keeper.end()
@@ -225,6 +231,7 @@ func (g *Group) unitProperties() dbus.Properties {
 	if g.layout.mode == V2 {
 		props = append(props, dbus.Property{Name: "IOAccounting", Value: true})
 	}
+	props = append(props, g.unit.extra...)
 	if g.unit.isSlice() {
 		return props
 	}
@@ -238,6 +245,9 @@ func (g *Group) setUnit(now facts, r *specs.LinuxResources) error {
 		return err
 	}
 	return withSystemd(context.Background(), func(ctx context.Context, s systemd) error {
+		if props, err = s.knowsIdle(ctx, props); err != nil || len(props) == 0 {
+			return err
+		}
 		_, err := s.call(ctx, "SetUnitProperties", g.unit.name, true, props)
 		return err
 	})

@@ -4,12 +4,17 @@ import (
 	"fmt"
 	"path"
 	"strings"
+
+	"github.com/slipway-engine/slipway/stages/02-cgroups/dbus"
 )
 
 // unit is the systemd unit behind a group.
 type unit struct {
+	text  string // as it was asked for
 	name  string // "docker-ID.scope", or "pods.slice"
 	slice string // where it is: "system.slice"; "-.slice" is the root
+
+	extra dbus.Properties // for its creation
 }
 
 // parseUnit reads runc's form of cgroupsPath for systemd, SLICE:PREFIX:NAME: the scope PREFIX-NAME.scope in SLICE.
@@ -19,7 +24,7 @@ func parseUnit(text string, root bool) (*unit, error) {
 	if len(parts) != 3 || parts[2] == "" {
 		return nil, fmt.Errorf("cgroup %q: systemd's form is SLICE:PREFIX:NAME", text)
 	}
-	u := &unit{slice: parts[0], name: parts[2]}
+	u := &unit{text: text, slice: parts[0], name: parts[2]}
 	switch {
 	case u.slice != "":
 	case root:
