@@ -21,14 +21,20 @@ func (c *compiler) openJoinFiles() []launch.Step {
 
 // joinCgroup is the child's first act: "0" stands for whoever writes it. All that follows is within the budget.
 func (c *compiler) joinCgroup() []launch.Step {
-	if len(c.files) == 0 {
+	var steps []launch.Step
+	switch {
+	case c.facts.Cgroup.Moved:
+		steps = append(steps, parent("have systemd move it to cgroup "+c.facts.Cgroup.Path, "cgroup-v2.rst, delegation containment: an ordinary user may move nothing from outside into the user manager's groups", c.acts.MoveIn))
+	case len(c.files) == 0:
 		return nil
 	}
 	var code []launch.Instr
 	for _, f := range c.files {
 		code = append(code, launch.Call(unix.SYS_WRITE, f, launch.Str("0"), launch.Int(1)), launch.Call(unix.SYS_CLOSE, f))
 	}
-	steps := []launch.Step{child("join cgroup "+c.facts.Cgroup.Path+" in every hierarchy", "cgroups(7): the first thing it does, so the budget holds for all the rest", code...)}
+	if len(code) > 0 {
+		steps = append(steps, child("join cgroup "+c.facts.Cgroup.Path+" in every hierarchy", "cgroups(7): the first thing it does, so the budget holds for all the rest", code...))
+	}
 	if c.spec != nil && !c.joining && spec.New(c.spec, specs.CgroupNamespace) && !c.below() {
 		steps = append(steps, child("unshare the cgroup namespace", "cgroup_namespaces(7): its root is the group that the caller is in, so only now", launch.Call(unix.SYS_UNSHARE, launch.Int(unix.CLONE_NEWCGROUP))))
 	}

@@ -41,6 +41,7 @@ func (f *Facts) JoinsPIDInside() bool {
 type CgroupFacts struct {
 	Path    string        // of the container, absolute in each hierarchy; empty: it gets none of its own
 	Born    bool          // the child is born in its group (v2, CLONE_INTO_CGROUP)
+	Moved   bool          // the child is moved there by systemd, as the caller may not
 	Files   int           // how many files the child writes itself into to be in its groups (v1)
 	V2      bool          // a mount of type cgroup shows the one tree of v2
 	Dir     string        // v2: the container's directory on the host
@@ -71,6 +72,7 @@ type Acts struct {
 	RemoveCgroup  func(*launch.Run) error
 	OpenCgroup    func(*launch.Run, launch.Slot) error
 	JoinFiles     func(*launch.Run, []launch.Slot) error
+	MoveIn        func(*launch.Run) error
 	ConsoleSocket func(*launch.Run, launch.Slot) error
 	Attach        func(*launch.Run) error // take the terminal's master that the child has sent
 	Listen        func(*launch.Run, launch.Slot) error

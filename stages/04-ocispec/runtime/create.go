@@ -17,7 +17,6 @@ import (
 
 	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
 	"github.com/slipway-engine/slipway/stages/02-cgroups/cgroup"
-	"github.com/slipway-engine/slipway/stages/04-ocispec/devices"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/hooks"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/lifecycle"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/plan"
@@ -121,7 +120,7 @@ func (rt *Runtime) reserve(opts CreateOptions, s *spec.Config, group *cgroup.Gro
 		Owner: uint32(os.Getuid()), Annotations: s.Annotations, Hooks: s.Hooks, PIDNS: spec.New(s.Spec, specs.PIDNamespace),
 	}
 	if group != nil {
-		record.Cgroup = group.Path()
+		record.Cgroup, record.Unit = group.Path(), group.Unit()
 	}
 	if !spec.Has(s.Spec, specs.MountNamespace) {
 		n, err := mountsOn(s.Root.Path)
@@ -148,6 +147,9 @@ func (c *creation) launch(ctx context.Context, facts plan.Facts) error {
 	}
 	c.late = p.Late()
 	c.proc, err = launch.Start(ctx, p.Plan, c.opts.Watch)
+	if c.group != nil {
+		c.group.Settle() // a systemd scope has its process now
+	}
 	return startError(c.spec.Process.Args[0], err)
 }
 
@@ -204,21 +206,11 @@ func programError(program, step string, err error) error {
 // acts are the parent's steps.
 func (c *creation) acts(ctx context.Context) plan.Acts {
 	return plan.Acts{
-		MakeCgroup: func(*launch.Run) error {
-			if err := empty(c.group); err != nil {
-				return err
-			}
-			if err := c.group.Create(); err != nil {
-				return err
-			}
-			if err := c.group.Set(devices.Allow(c.spec.Linux.Resources)); err != nil {
-				return errors.Join(err, c.group.Remove(context.WithoutCancel(ctx)))
-			}
-			return nil
-		},
+		MakeCgroup:    func(*launch.Run) error { return c.makeGroup(ctx) },
 		RemoveCgroup:  func(*launch.Run) error { return c.group.Remove(context.WithoutCancel(ctx)) },
 		OpenCgroup:    func(r *launch.Run, s launch.Slot) error { return holdCgroup(r, c.group, s) },
 		JoinFiles:     func(r *launch.Run, s []launch.Slot) error { return holdJoinFiles(r, c.group, s) },
+		MoveIn:        moveIn(c.group, ""),
 		ConsoleSocket: func(r *launch.Run, s launch.Slot) error { return holdTerminal(r, c.opts.Terminal, s) },
 		Attach:        func(*launch.Run) error { return c.opts.Attach() },
 		Listen:        c.listen,
@@ -257,11 +249,12 @@ func empty(g *cgroup.Group) error {
 }
 
 func holdCgroup(r *launch.Run, g *cgroup.Group, s launch.Slot) error {
-	dir, ok := unifiedDir(g)
-	if !ok {
+	dirs := g.Dirs()
+	dir := dirs[len(dirs)-1]
+	if dir.Version != 2 {
 		return errors.New("no cgroup v2 tree is mounted")
 	}
-	f, err := os.Open(dir)
+	f, err := os.Open(dir.Path)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
-	"github.com/slipway-engine/slipway/stages/02-cgroups/cgroup"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/lifecycle"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/plan"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/spec"
@@ -27,7 +26,7 @@ type ExecOptions struct {
 	PIDFDSocket  string
 	PreserveFDs  int
 	IgnorePaused bool
-	Cgroup       string // below the container's own
+	Cgroup       []string // below the container's own: one PATH, or on v1 CONTROLLER[,CONTROLLER...]:PATH
 	Watch        launch.Options
 }
 
@@ -109,19 +108,9 @@ func (c *Container) compileExec(s *specs.Spec, opts ExecOptions) (*plan.Plan, er
 		facts.Bounding, facts.Permitted = all(), all()
 	}
 	facts.Home = homeOf("/proc/"+strconv.Itoa(c.Process.PID)+"/root", s.Process.User.UID)
-	var group *cgroup.Group
-	if c.Cgroup != "" {
-		if group, err = c.group(); err != nil {
-			return nil, err
-		}
-		if opts.Cgroup != "" {
-			if group, err = group.Layout().Group(c.Cgroup + "/" + opts.Cgroup); err != nil {
-				return nil, err
-			}
-		}
-		if facts.Cgroup, err = cgroupFacts(group, nil); err != nil {
-			return nil, err
-		}
+	group, move, err := c.execPlace(opts.Cgroup, &facts)
+	if err != nil {
+		return nil, err
 	}
 	p, err := plan.CompileExec(s, facts, plan.Request{ID: c.ID, ConsoleSocket: opts.Terminal != nil, Foreground: opts.Attach != nil, PreserveFDs: opts.PreserveFDs}, plan.Acts{
 		Attach: func(*launch.Run) error { return opts.Attach() },
@@ -130,6 +119,7 @@ func (c *Container) compileExec(s *specs.Spec, opts ExecOptions) (*plan.Plan, er
 		},
 		OpenCgroup:    func(r *launch.Run, slot launch.Slot) error { return holdCgroup(r, group, slot) },
 		JoinFiles:     func(r *launch.Run, slots []launch.Slot) error { return holdJoinFiles(r, group, slots) },
+		MoveIn:        move,
 		ConsoleSocket: func(r *launch.Run, slot launch.Slot) error { return holdTerminal(r, opts.Terminal, slot) },
 	})
 	if err != nil {

@@ -72,6 +72,8 @@ func (rt *Runtime) Facts(s *specs.Spec, id string) (plan.Facts, *cgroup.Group, e
 		return f, nil, err
 	}
 	f.Cgroup, err = cgroupFacts(group, s)
+	f.Cgroup.Moved = group.MovesIn()
+	f.Cgroup.Born = f.Cgroup.Born && !f.Cgroup.Moved
 	return f, group, err
 }
 
@@ -147,27 +149,6 @@ func mountOf(dir string) (string, error) {
 	return best, nil
 }
 
-// groupFor names the container's cgroup: config.json's path, counted from the mount points, or one below /slipway. An ordinary
-// user gets none.
-func (rt *Runtime) groupFor(s *specs.Spec, id string) (*cgroup.Group, error) {
-	if os.Geteuid() != 0 && !rt.forRoot {
-		return nil, nil
-	}
-	layout, err := rt.layout()
-	if err != nil {
-		return nil, err
-	}
-	name := s.Linux.CgroupsPath
-	if name == "" {
-		name = path.Join("/slipway", id)
-	}
-	group, err := layout.Group(path.Join("/", name))
-	if err != nil {
-		return nil, fmt.Errorf("linux.cgroupsPath: %w", err)
-	}
-	return group, nil
-}
-
 func cgroupFacts(g *cgroup.Group, s *specs.Spec) (plan.CgroupFacts, error) {
 	f := plan.CgroupFacts{Path: g.Path(), V2: g.Layout().Mode() == cgroup.V2}
 	points, err := mountPoints()
@@ -180,6 +161,8 @@ func cgroupFacts(g *cgroup.Group, s *specs.Spec) (plan.CgroupFacts, error) {
 		case "cgroup":
 			f.Files++
 		case "cgroup2":
+			// On a hybrid machine it is born in the v2 tree, too: moving it there later would stop all forks of the machine for a
+			// moment (kernel: cgroup_attach_lock).
 			f.Born, f.Dir = true, path.Join(p.point, g.Path())
 		}
 		if shown && p.kind == "cgroup" {
@@ -187,21 +170,6 @@ func cgroupFacts(g *cgroup.Group, s *specs.Spec) (plan.CgroupFacts, error) {
 		}
 	}
 	return f, nil
-}
-
-// unifiedDir is the group's directory in the v2 tree. On a hybrid machine a process is born there, too: moving it there later
-// would stop all forks of the machine for a moment (kernel: cgroup_attach_lock).
-func unifiedDir(g *cgroup.Group) (string, bool) {
-	points, err := mountPoints()
-	if err != nil {
-		return "", false
-	}
-	for _, p := range points {
-		if p.kind == "cgroup2" {
-			return path.Join(p.point, g.Path()), true
-		}
-	}
-	return "", false
 }
 
 // mountPoint is a line of /proc/self/mountinfo (proc_pid_mountinfo(5)).

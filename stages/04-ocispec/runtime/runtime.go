@@ -22,6 +22,7 @@ type Runtime struct {
 	Warn    func(string)
 	layout  func() (*cgroup.Layout, error) // looked at once, when first needed
 	forRoot bool                           // facts are root's, whoever asks
+	cgroups CgroupOptions
 }
 
 // New makes a runtime that keeps its containers below root.
@@ -110,6 +111,12 @@ func (c *Container) group() (*cgroup.Group, error) {
 	layout, err := c.rt.layout()
 	if err != nil {
 		return nil, err
+	}
+	if c.Cgroup == "" {
+		return nil, fmt.Errorf("container %s has no cgroup of its own", c.ID)
+	}
+	if c.Unit != "" {
+		return layout.Unit(c.Unit, c.Cgroup)
 	}
 	return layout.Group(c.Cgroup)
 }

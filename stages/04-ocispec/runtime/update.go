@@ -14,8 +14,7 @@ func (rt *Runtime) Update(id string, r *specs.LinuxResources) error {
 		if err != nil {
 			return err
 		}
-		r.Devices = nil // runc's update does not touch them
-		return group.Set(r)
+		return group.Set(rt.change(r))
 	})
 }
 

@@ -39,6 +39,7 @@ type Record struct {
 	Created     time.Time         `json:"created"`
 	Owner       uint32            `json:"owner"`
 	Cgroup      string            `json:"cgroup,omitempty"` // absolute path in every hierarchy
+	Unit        string            `json:"unit,omitempty"`   // of systemd, as SLICE:PREFIX:NAME; empty: the group is just a directory
 	Annotations map[string]string `json:"annotations,omitempty"`
 	Process     *Process          `json:"process,omitempty"` // nil until create has come to its end
 	Late        map[int]string    `json:"late,omitempty"`    // names of the steps behind the start gate

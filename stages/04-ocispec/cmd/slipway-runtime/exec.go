@@ -15,12 +15,12 @@ import (
 )
 
 type execOptions struct {
-	process, console, pidFile, pidfdSocket, cwd, user, apparmor, label, cgroup string
-	env, caps                                                                  []string
-	gids                                                                       []int64
-	detach, tty, noNewPrivs, ignorePaused                                      bool
-	preserve                                                                   int
-	argv                                                                       []string
+	process, console, pidFile, pidfdSocket, cwd, user, apparmor, label string
+	env, caps, cgroup                                                  []string
+	gids                                                               []int64
+	detach, tty, noNewPrivs, ignorePaused                              bool
+	preserve                                                           int
+	argv                                                               []string
 	watchOptions
 }
 
@@ -58,7 +58,7 @@ func newExec(g *global) *cobra.Command {
 	f.IntVar(&o.preserve, "preserve-fds", 0, "pass N additional file descriptors to the container (stdio + $LISTEN_FDS + N in total)")
 	f.BoolVar(&o.ignorePaused, "ignore-paused", false, "allow exec in a paused container")
 	o.watchOptions.flags(f)
-	f.StringVar(&o.cgroup, "cgroup", "", "run the process in an (existing) sub-cgroup")
+	f.StringArrayVar(&o.cgroup, "cgroup", nil, "run the process in an (existing) sub-cgroup(s). Format is [<controller>:]<cgroup>")
 	return cmd
 }
 

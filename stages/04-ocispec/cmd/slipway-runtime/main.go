@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -89,7 +90,7 @@ func newRoot(g *global) *cobra.Command {
 	f.StringVar(&g.log, "log", "", "set the log file to write logs to (default is stderr)")
 	f.StringVar(&g.logFormat, "log-format", "text", "set the log format (text or json)")
 	f.BoolVar(&g.debug, "debug", false, "enable debug logging")
-	f.BoolVar(&g.systemd, "systemd-cgroup", false, "enable systemd cgroup support (not supported)")
+	f.BoolVar(&g.systemd, "systemd-cgroup", false, "enable systemd cgroup support, expects cgroupsPath to be of form \"slice:prefix:name\" for e.g. \"system.slice:runc:434234\"")
 	f.StringVar(&g.rootless, "rootless", "auto", "ignore cgroup permission errors (true, false or auto)")
 	for _, add := range []func(*global) *cobra.Command{
 		newCreate, newStart, newRun, newState, newKill, newDelete, newExec, newList, newPs, newPause, newResume, newUpdate,
@@ -114,10 +115,8 @@ func (g *global) open() error {
 		return err
 	}
 	g.out = out
-	if g.systemd {
-		return errors.New("--systemd-cgroup: the systemd cgroup driver is not supported; use the cgroupfs driver")
-	}
-	return nil
+	_, err = g.cgroups()
+	return err
 }
 
 // runtime is the library that the verbs call.
@@ -126,7 +125,27 @@ func (g *global) runtime() (*runtime.Runtime, error) {
 	if err != nil {
 		return nil, err
 	}
-	return runtime.New(root, g.out.warn), nil
+	options, err := g.cgroups()
+	if err != nil {
+		return nil, err
+	}
+	rt := runtime.New(root, g.out.warn)
+	rt.Cgroups(options)
+	return rt, nil
+}
+
+// cgroups reads --systemd-cgroup and --rootless.
+func (g *global) cgroups() (runtime.CgroupOptions, error) {
+	o := runtime.CgroupOptions{Systemd: g.systemd}
+	if g.rootless == "auto" {
+		return o, nil
+	}
+	rootless, err := strconv.ParseBool(g.rootless)
+	if err != nil {
+		return o, fmt.Errorf("invalid value %q for --rootless: it is true, false or auto", g.rootless)
+	}
+	o.Rootless = &rootless
+	return o, nil
 }
 
 // one wants the container's id and nothing else.

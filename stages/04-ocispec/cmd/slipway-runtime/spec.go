@@ -8,8 +8,10 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/spf13/cobra"
 
+	"github.com/slipway-engine/slipway/stages/02-cgroups/cgroup"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/spec"
 )
 
@@ -31,6 +33,9 @@ func newSpec(*global) *cobra.Command {
 
 func runSpec(bundle string, rootless bool) error {
 	s := spec.Example()
+	if layout, err := cgroup.Detect(); err == nil && layout.Mode() == cgroup.V2 { // on v1 a group cannot be hidden so
+		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.CgroupNamespace})
+	}
 	if rootless {
 		s = spec.Rootless(s, uint32(os.Geteuid()), uint32(os.Getegid()))
 	}
