@@ -124,6 +124,9 @@ func (c *compiler) filter() (*launch.Step, error) {
 	if err != nil {
 		return nil, fmt.Errorf("linux.seccomp: %w", err)
 	}
+	if seccomp.Notifies(c.spec.Linux.Seccomp) {
+		return nil, fmt.Errorf("linux.seccomp: the seccomp listener is not supported yet")
+	}
 	head := launch.Buf(16) // struct sock_fprog: u16 len, pointer
 	binary.NativeEndian.PutUint16(head.Data, uint16(len(program.Filter)))
 	head.Ptr = map[int]*launch.Mem{8: {Data: program.Bytes()}}

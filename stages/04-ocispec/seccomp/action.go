@@ -1,9 +1,11 @@
 package seccomp
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 
-	"github.com/opencontainers/runtime-spec/specs-go"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
@@ -39,7 +41,7 @@ func ret(action specs.LinuxSeccompAction, errno *uint) (uint32, error) {
 	case specs.ActLog:
 		return unix.SECCOMP_RET_LOG, noErrno(action, errno)
 	case specs.ActNotify:
-		return 0, fmt.Errorf("action %s: the seccomp listener is not supported yet", action)
+		return unix.SECCOMP_RET_USER_NOTIF, noErrno(action, errno)
 	}
 	return 0, fmt.Errorf("unknown action %q", action)
 }
@@ -57,22 +59,55 @@ func permissive(action specs.LinuxSeccompAction) bool {
 	return action == specs.ActAllow || action == specs.ActLog || action == specs.ActTrace
 }
 
+// Notifies tells whether some call is decided by an agent that listens (seccomp_unotify(2)).
+func Notifies(p *specs.LinuxSeccomp) bool {
+	return slices.ContainsFunc(p.Syscalls, func(s specs.LinuxSyscall) bool { return s.Action == specs.ActNotify })
+}
+
+// notifiable refuses what would leave a process waiting for an agent that has not got the listener yet: the runtime's own
+// handing over of it needs write, and whatever a default could stand for.
+func notifiable(p *specs.LinuxSeccomp) error {
+	if p.DefaultAction == specs.ActNotify {
+		return errors.New("SCMP_ACT_NOTIFY cannot be used as default action")
+	}
+	for i, s := range p.Syscalls {
+		if s.Action == specs.ActNotify && slices.Contains(s.Names, "write") {
+			return fmt.Errorf("syscalls[%d]: SCMP_ACT_NOTIFY cannot be used for the write syscall", i)
+		}
+	}
+	if Notifies(p) && p.ListenerPath == "" {
+		return errors.New("listenerPath: it is missing, and SCMP_ACT_NOTIFY needs an agent that listens there")
+	}
+	return nil
+}
+
+// FlagNames lists the flags that a profile may name.
+func FlagNames() []string {
+	return []string{flagTsync, string(specs.LinuxSeccompFlagSpecAllow), string(specs.LinuxSeccompFlagLog), string(specs.LinuxSeccompFlagWaitKillableRecv)}
+}
+
+// flagTsync spreads a filter to all threads of a process. The one that loads ours has a single thread, so it means nothing;
+// profiles name it nevertheless, although runtime-spec does not.
+const flagTsync = "SECCOMP_FILTER_FLAG_TSYNC"
+
 // flags translates the profile's flags to those of seccomp(2).
 func flags(p *specs.LinuxSeccomp) (uint32, error) {
-	if p.Flags == nil {
-		return unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW, nil // the mitigation is off unless asked for, as in runc since 1.1.2
-	}
 	var bits uint32
+	if Notifies(p) {
+		bits = unix.SECCOMP_FILTER_FLAG_NEW_LISTENER
+	}
+	if p.Flags == nil {
+		return bits | unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW, nil // the mitigation is off unless asked for, as in runc since 1.1.2
+	}
 	for i, f := range p.Flags {
 		switch f {
-		case "SECCOMP_FILTER_FLAG_TSYNC":
-			bits |= unix.SECCOMP_FILTER_FLAG_TSYNC
+		case flagTsync:
 		case specs.LinuxSeccompFlagLog:
 			bits |= unix.SECCOMP_FILTER_FLAG_LOG
 		case specs.LinuxSeccompFlagSpecAllow:
 			bits |= unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW
 		case specs.LinuxSeccompFlagWaitKillableRecv:
-			return 0, fmt.Errorf("flags[%d]: %s needs a seccomp listener, which is not supported yet", i, f)
+			bits |= unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 		default:
 			return 0, fmt.Errorf("flags[%d]: unknown flag %q", i, f)
 		}

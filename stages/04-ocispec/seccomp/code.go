@@ -1,7 +1,9 @@
 package seccomp
 
 import (
-	"github.com/opencontainers/runtime-spec/specs-go"
+	"slices"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/net/bpf"
 )
 
@@ -24,99 +26,170 @@ const (
 	maxForward = 255  // a conditional jump reaches this far; an unconditional one as far as one likes
 )
 
-// code is a piece of a filter. Pieces only ever jump forward and inside themselves or to their end, so that they can be put
-// one after the other.
-type code []bpf.RawInstruction
+// place is where an instruction stands, counted from the program's end: a filter only ever jumps forward, so it is written
+// backwards, and whatever is jumped to is there already.
+type place int
 
-func (c code) load(offset uint32) code { return append(c, bpf.RawInstruction{Op: opLoad, K: offset}) }
-func (c code) and(mask uint32) code    { return append(c, bpf.RawInstruction{Op: opAnd, K: mask}) }
-func (c code) ret(value uint32) code   { return append(c, bpf.RawInstruction{Op: opReturn, K: value}) }
+// writer writes a filter backwards. It stops at more instructions than the kernel takes; overflow then says so.
+type writer struct {
+	code    []bpf.RawInstruction // reversed
+	answers []answer
+	shared  map[below]place
+	big     bool // the architecture's byte order
+}
 
-// branch returns "if the accumulator passes op k, run yes, otherwise no". Both must end in a return.
-func branch(op uint16, k uint32, yes, no code) code {
-	c := make(code, 0, len(yes)+len(no)+2)
-	if len(yes) <= maxForward {
-		c = append(c, bpf.RawInstruction{Op: op, Jf: uint8(len(yes)), K: k})
+// answer is where the latest return of a value stands.
+type answer struct {
+	ret uint32
+	at  place
+}
+
+// below is a level with what comes behind it: the same tests with the same neighbour are written once.
+type below struct {
+	level *level
+	then  place
+}
+
+func (w *writer) overflow() bool { return len(w.code) > maxInstructions }
+
+func (w *writer) put(i bpf.RawInstruction) place {
+	if !w.overflow() {
+		w.code = append(w.code, i)
+	}
+	return place(len(w.code))
+}
+
+func (w *writer) load(offset uint32) place {
+	return w.put(bpf.RawInstruction{Op: opLoad, K: offset})
+}
+
+// ret is a return of the value: one that stands near enough already, or a new one.
+func (w *writer) ret(value uint32) place {
+	i := slices.IndexFunc(w.answers, func(a answer) bool { return a.ret == value })
+	if i >= 0 && len(w.code)-int(w.answers[i].at) < maxForward/2 {
+		return w.answers[i].at
+	}
+	at := w.put(bpf.RawInstruction{Op: opReturn, K: value})
+	if i < 0 {
+		w.answers = append(w.answers, answer{value, at})
 	} else {
-		c = append(c, bpf.RawInstruction{Op: op, Jt: 1, K: k}, bpf.RawInstruction{Op: opJump, K: uint32(len(yes))})
+		w.answers[i].at = at
 	}
-	return append(append(c, yes...), no...)
+	return at
 }
 
-// decide is the code of one verdict: its checks in turn, then the plain answer.
-func decide(a arch, v verdict) code {
-	var c code
-	for _, check := range v.checks {
-		c = append(c, checkCode(a, check)...)
+// near is a place that leads to another and that a conditional jump reaches, with room for one more in between.
+func (w *writer) near(to place) place {
+	if len(w.code)-int(to) < maxForward-1 {
+		return to
 	}
-	return c.ret(v.ret)
+	return w.put(bpf.RawInstruction{Op: opJump, K: uint32(len(w.code) - int(to))})
 }
 
-// checkCode returns check.ret if every condition holds and falls off its end otherwise.
-func checkCode(a arch, k check) code {
-	c := code{}.ret(k.ret)
-	for i := len(k.args) - 1; i >= 0; i-- {
-		c = append(condition(a, k.args[i], len(c)), c...)
+// from makes the next instruction fall through to a place.
+func (w *writer) from(to place) {
+	if int(to) != len(w.code) {
+		w.put(bpf.RawInstruction{Op: opJump, K: uint32(len(w.code) - int(to))})
 	}
-	return c
 }
 
-// condition is the code of one comparison. It falls off its end when it holds and jumps skip instructions further when it
-// does not. A 64-bit value is compared in two words, the upper one first.
-func condition(a arch, arg specs.LinuxSeccompArg, skip int) code {
-	t := words(a, arg)
-	pass, fail := uint8(0), uint8(skip) // relative to the end of this piece
-	switch arg.Op {
-	case specs.OpEqualTo, specs.OpMaskedEqual:
-		return t.compare(opIfEqual, pass, fail)
-	case specs.OpNotEqual:
-		return t.compare(opIfEqual, fail, pass)
+// branch is "if the accumulator passes op k, go to yes, otherwise to no".
+func (w *writer) branch(op uint16, k uint32, yes, no place) place {
+	if yes == no {
+		return yes
+	}
+	yes = w.near(yes)
+	no = w.near(no)
+	here := len(w.code)
+	return w.put(bpf.RawInstruction{Op: op, Jt: uint8(here - int(yes)), Jf: uint8(here - int(no)), K: k})
+}
+
+// level writes a list of tests; then is where it leads when none of them decides.
+func (w *writer) level(l *level, then place) place {
+	key := below{l, then}
+	if at, ok := w.shared[key]; ok || w.overflow() {
+		return at
+	}
+	to := entry{loaded: then, fresh: then}
+	for i, t := range slices.Backward(l.tests) {
+		var before *test
+		if i > 0 {
+			before = l.tests[i-1]
+		}
+		to = w.test(t, before, to)
+	}
+	if w.shared == nil {
+		w.shared = map[below]place{}
+	}
+	w.shared[key] = to.fresh
+	return to.fresh
+}
+
+// entry is where a test begins: fresh loads its word, loaded is behind that.
+type entry struct{ fresh, loaded place }
+
+// test writes one test. before is its neighbour: when that looks at the same word, it leads here without loading it again.
+func (w *writer) test(t, before *test, then entry) entry {
+	no := w.way(t.no, then.fresh)
+	yes := w.way(t.yes, then.fresh)
+	if !t.no.leads() {
+		no = then.loaded
+	}
+	if !t.yes.leads() {
+		yes = then.loaded
+	}
+	op := uint16(opIfEqual)
+	switch t.op {
 	case specs.OpGreaterThan:
-		return t.compare(opIfAbove, pass, fail)
+		op = opIfAbove
 	case specs.OpGreaterEqual:
-		return t.compare(opIfAtOr, pass, fail)
-	case specs.OpLessThan:
-		return t.compare(opIfAtOr, fail, pass)
-	default: // OpLessEqual; validArg lets no other through
-		return t.compare(opIfAbove, fail, pass)
+		op = opIfAtOr
 	}
+	at := entry{loaded: w.branch(op, t.value, yes, no)}
+	shared := before != nil && before.arg == t.arg && before.high == t.high && before.mask == t.mask
+	if shared && before.yes.next == nil && before.no.next == nil {
+		at.fresh = at.loaded // nobody else comes here
+		return at
+	}
+	w.from(at.loaded)
+	if t.mask != ^uint32(0) {
+		w.put(bpf.RawInstruction{Op: opAnd, K: t.mask})
+	}
+	offset := uint32(offsetArgs + 8*t.arg)
+	if t.high != w.big {
+		offset += 4
+	}
+	at.fresh = w.load(offset)
+	if !shared {
+		at.loaded = at.fresh
+	}
+	return at
 }
 
-// operand is an argument's two words and what they are compared with.
-type operand struct {
-	narrow         bool
-	loadHi, loadLo code
-	hi, lo         uint32
+// leads tells whether a way goes anywhere but to the neighbour.
+func (to way) leads() bool { return to.decided || to.next != nil }
+
+func (w *writer) way(to way, then place) place {
+	switch {
+	case to.next != nil: // libseccomp prefers the level below to a verdict
+		return w.level(to.next.level, then)
+	case to.decided:
+		return w.ret(to.ret)
+	}
+	return then
 }
 
-func words(a arch, arg specs.LinuxSeccompArg) operand {
-	lo := uint32(offsetArgs + 8*arg.Index)
-	hi := lo + 4
-	if a.bigEndian {
-		lo, hi = hi, lo
+// decide writes a verdict.
+func (w *writer) decide(v verdict) place {
+	fallback := w.ret(v.ret)
+	if v.plain() {
+		return fallback
 	}
-	value := arg.Value
-	t := operand{narrow: a.narrow, loadHi: code{}.load(hi), loadLo: code{}.load(lo)}
-	if arg.Op == specs.OpMaskedEqual { // value is the mask, valueTwo what must remain (seccomp_rule_add(3))
-		t.loadHi, t.loadLo = t.loadHi.and(uint32(value>>32)), t.loadLo.and(uint32(value))
-		value = arg.ValueTwo
-	}
-	t.hi, t.lo = uint32(value>>32), uint32(value)
-	return t
+	return w.level(v.tests, fallback)
 }
 
-// compare jumps yes instructions beyond the end if the operand passes op, otherwise no instructions. op decides on the lower
-// words; before that, unequal upper words decide alone.
-func (t operand) compare(op uint16, yes, no uint8) code {
-	low := append(t.loadLo, bpf.RawInstruction{Op: op, Jt: yes, Jf: no, K: t.lo})
-	if t.narrow {
-		return low
-	}
-	rest := uint8(len(low))
-	if op == opIfEqual {
-		return append(append(t.loadHi, bpf.RawInstruction{Op: opIfEqual, Jf: rest + no, K: t.hi}), low...)
-	}
-	return append(append(t.loadHi,
-		bpf.RawInstruction{Op: opIfAbove, Jt: rest + 1 + yes, K: t.hi},
-		bpf.RawInstruction{Op: opIfEqual, Jf: rest + no, K: t.hi}), low...)
+// program is the code in its order.
+func (w *writer) program() []bpf.RawInstruction {
+	slices.Reverse(w.code)
+	return w.code
 }

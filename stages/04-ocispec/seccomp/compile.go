@@ -6,7 +6,10 @@
 // where this takes eight), and only then at arguments.
 //
 // What happens to calls that the profile does not name follows runc: those up to the largest number that it does name get
-// the default action, newer ones ENOSYS, because the profile's author could not know them.
+// the default action, newer ones ENOSYS, because the profile's author could not know them. Every verdict is the one that
+// libseccomp's program would give; package seccomp's tests run both.
+//
+// Reading order: compile.go (the whole), rules.go and tree.go (what a profile says), span.go (numbers), code.go (the writer).
 package seccomp
 
 import (
@@ -14,7 +17,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/opencontainers/runtime-spec/specs-go"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 )
@@ -34,14 +37,14 @@ const maxInstructions = 4096
 //
 // Calls of an architecture that is not part of it kill the thread, as libseccomp has it.
 func Compile(p *specs.LinuxSeccomp, native specs.Arch) (Program, error) {
-	if p.ListenerPath != "" {
-		return Program{}, fmt.Errorf("listenerPath %q: the seccomp listener is not supported yet", p.ListenerPath)
-	}
 	fallback, err := ret(p.DefaultAction, p.DefaultErrnoRet)
 	if err != nil {
 		return Program{}, fmt.Errorf("defaultAction: %w", err)
 	}
-	list, err := rules(p, fallback)
+	if err := notifiable(p); err != nil {
+		return Program{}, err
+	}
+	bits, err := flags(p)
 	if err != nil {
 		return Program{}, err
 	}
@@ -49,25 +52,22 @@ func Compile(p *specs.LinuxSeccomp, native specs.Arch) (Program, error) {
 	if err != nil {
 		return Program{}, err
 	}
-	bits, err := flags(p)
+	rules, err := readRules(p, fallback)
 	if err != nil {
 		return Program{}, err
 	}
-	beyond := fallback
-	if !permissive(p.DefaultAction) {
-		beyond = retEnosys
-	}
-	filter, err := perArch(selected, list, fallback, beyond)
+	w, err := rules.write(selected, policy{fallback: fallback, enosys: !permissive(p.DefaultAction)})
 	if err != nil {
 		return Program{}, err
 	}
-	if len(filter) > maxInstructions {
-		return Program{}, fmt.Errorf("the filter has %d instructions, the kernel takes %d", len(filter), maxInstructions)
+	if w.overflow() {
+		return Program{}, fmt.Errorf("the filter has more than %d instructions, which is what the kernel takes", maxInstructions)
 	}
-	return Program{Filter: filter, Flags: bits}, nil
+	return Program{Filter: w.program(), Flags: bits}, nil
 }
 
-// selectArches returns the native architecture, then the others of the profile, each once.
+// selectArches returns the native architecture, then the others of the profile, each once. Those of the other byte order are
+// left out: no machine runs both.
 func selectArches(names []specs.Arch, native specs.Arch) ([]arch, error) {
 	first, ok := findArch(native)
 	if !ok {
@@ -77,7 +77,7 @@ func selectArches(names []specs.Arch, native specs.Arch) ([]arch, error) {
 	for i, name := range names {
 		a, ok := findArch(name)
 		switch {
-		case ok && !slices.Contains(selected, a):
+		case ok && a.bigEndian == first.bigEndian && !slices.Contains(selected, a):
 			selected = append(selected, a)
 		case !ok && !ignorable(name):
 			return nil, fmt.Errorf("architectures[%d]: unknown architecture %q", i, name)
@@ -86,47 +86,42 @@ func selectArches(names []specs.Arch, native specs.Arch) ([]arch, error) {
 	return selected, nil
 }
 
-// perArch is the whole filter: which architecture, then its tree. x32 shares x86-64's and is told apart by a bit.
-func perArch(selected []arch, list []rule, fallback, beyond uint32) (code, error) {
-	filter := code{}.ret(unix.SECCOMP_RET_KILL_THREAD)
-	for i := len(selected) - 1; i >= 0; i-- {
-		a := selected[i]
-		if a.column == x32 {
+// write is the whole filter: which architecture, then its numbers.
+func (b *book) write(selected []arch, p policy) (*writer, error) {
+	w := &writer{code: make([]bpf.RawInstruction, 0, 512), big: selected[0].bigEndian}
+	for _, a := range selected {
+		p.x64, p.x32 = p.x64 || a.column == x86_64, p.x32 || a.column == x32
+	}
+	otherwise := w.ret(unix.SECCOMP_RET_KILL_THREAD)
+	done := map[uint32]bool{}
+	for _, a := range slices.Backward(selected) {
+		if done[a.audit] {
 			continue
 		}
-		body := code{}.load(offsetNr)
-		calls, err := search(a, compileSpans(a, list, fallback, beyond))
+		done[a.audit] = true
+		list, err := b.list(a, p)
 		if err != nil {
 			return nil, err
 		}
-		if a.column == x86_64 {
-			other, err := x32Calls(selected, list, fallback, beyond)
-			if err != nil {
-				return nil, err
-			}
-			calls = branch(opIfAtOr, x32Bit, other, calls)
+		start, err := w.search(list)
+		if err != nil {
+			return nil, err
 		}
-		filter = branch(opIfEqual, a.audit, append(body, calls...), filter)
+		w.from(start)
+		body := w.load(offsetNr)
+		otherwise = w.branch(opIfEqual, a.audit, body, otherwise)
 	}
-	return append(code{}.load(offsetArch), filter...), nil
+	w.load(offsetArch)
+	return w, nil
 }
 
-// x32Calls kills x32's calls unless the profile lists x32: nobody asked for them, and they are a second door to the same
-// kernel functions.
-func x32Calls(selected []arch, list []rule, fallback, beyond uint32) (code, error) {
-	i := slices.IndexFunc(selected, func(a arch) bool { return a.column == x32 })
-	if i < 0 {
-		return code{}.ret(unix.SECCOMP_RET_KILL_THREAD), nil
+func (b *book) list(a arch, p policy) (spans, error) {
+	if a.column == x86_64 || a.column == x32 {
+		x64, _ := findArch(specs.ArchX86_64)
+		x32, _ := findArch(specs.ArchX32)
+		return b.halves(x64, x32, p)
 	}
-	return search(selected[i], compileSpans(selected[i], list, fallback, beyond))
-}
-
-func compileSpans(a arch, list []rule, fallback, beyond uint32) []span {
-	first := uint32(0)
-	if a.column == x32 {
-		first = x32Bit
-	}
-	return spans(first, verdicts(a, list, fallback), fallback, beyond)
+	return b.all(a, p)
 }
 
 // Bytes returns the filter as the array of struct sock_filter {u16 code; u8 jt, jf; u32 k} that seccomp(2) takes, in this

@@ -110,7 +110,7 @@ func TestEveryOperator(t *testing.T) {
 		specs.OpLessEqual:    func(a, v, _ uint64) bool { return a <= v },
 		specs.OpGreaterThan:  func(a, v, _ uint64) bool { return a > v },
 		specs.OpGreaterEqual: func(a, v, _ uint64) bool { return a >= v },
-		specs.OpMaskedEqual:  func(a, v, w uint64) bool { return a&v == w },
+		specs.OpMaskedEqual:  func(a, v, w uint64) bool { return a&v == w&v }, // libseccomp masks both sides
 	} {
 		t.Run(string(op), func(t *testing.T) {
 			for _, v := range edges {
@@ -235,13 +235,25 @@ func TestErrorsNameTheField(t *testing.T) {
 		`flags[0]: unknown flag "NOPE"`:                                         {DefaultAction: specs.ActAllow, Flags: []specs.LinuxSeccompFlag{"NOPE"}},
 		`syscalls[0].args[0]: unknown operator "SCMP_CMP_MAYBE"`:                one2(specs.LinuxSeccompArg{Op: "SCMP_CMP_MAYBE"}),
 		`syscalls[0].args[0]: index 6: a system call has six arguments, 0 to 5`: one2(specs.LinuxSeccompArg{Index: 6, Op: specs.OpEqualTo}),
-		`syscalls[0]: action SCMP_ACT_NOTIFY: the seccomp listener is not supported yet`: {
+		`listenerPath: it is missing, and SCMP_ACT_NOTIFY needs an agent that listens there`: {
 			DefaultAction: specs.ActAllow, Syscalls: []specs.LinuxSyscall{{Names: []string{"read"}, Action: specs.ActNotify}},
 		},
+		`syscalls[0]: SCMP_ACT_NOTIFY cannot be used for the write syscall`: {
+			DefaultAction: specs.ActAllow, ListenerPath: "/agent", Syscalls: []specs.LinuxSyscall{{Names: []string{"write"}, Action: specs.ActNotify}},
+		},
+		`SCMP_ACT_NOTIFY cannot be used as default action`:                      {DefaultAction: specs.ActNotify, ListenerPath: "/agent"},
+		`syscalls: read: it contradicts an earlier rule for the same arguments`: contradiction(),
 	} {
 		_, err := seccomp.Compile(p, specs.ArchX86_64)
 		require.EqualError(t, err, want)
 	}
+}
+
+func contradiction() *specs.LinuxSeccomp {
+	arg := []specs.LinuxSeccompArg{{Index: 1, Value: 7, Op: specs.OpEqualTo}}
+	return &specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Syscalls: []specs.LinuxSyscall{
+		{Names: []string{"read"}, Action: specs.ActErrno, Args: arg}, {Names: []string{"read"}, Action: specs.ActKill, Args: arg},
+	}}
 }
 
 func one2(a specs.LinuxSeccompArg) *specs.LinuxSeccomp { return one(a) }

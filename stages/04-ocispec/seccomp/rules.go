@@ -1,55 +1,93 @@
 package seccomp
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
-	"github.com/opencontainers/runtime-spec/specs-go"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// check is one way to reach a verdict: all conditions hold.
-type check struct {
-	args []specs.LinuxSeccompArg
-	ret  uint32
-}
-
-// verdict is what becomes of one system call: the first check that holds decides, otherwise ret.
-type verdict struct {
-	checks []check
-	ret    uint32
-}
-
-// span is a run of system call numbers, from first up to the next span's, with one verdict.
-type span struct {
-	first   uint32
-	verdict verdict
-}
-
-// rule is an entry of the profile with its action translated.
+// rule is what one entry of the profile says about each of its calls: under all these conditions, this.
 type rule struct {
-	names []string
-	ret   uint32
-	sets  [][]specs.LinuxSeccompArg // alternatives; nil means unconditional
+	ret  uint32
+	args []specs.LinuxSeccompArg // in the order of their indexes, each index once; none: always
 }
 
-// rules translates the profile's entries. An entry that says what the default says anyway is dropped, as in runc.
-func rules(p *specs.LinuxSeccomp, fallback uint32) ([]rule, error) {
-	list := make([]rule, 0, len(p.Syscalls))
+// book holds the rules of a profile by system call, in the profile's order.
+type book struct {
+	rules []rule
+	calls []call  // in the order of the profile
+	first []int32 // per row of the table: index into calls + 1; 0: none
+	last  []int32
+	named []bool // rows that the profile names, even if only to repeat the default
+}
+
+// call is one rule as it holds for one system call.
+type call struct {
+	row, rule int32
+	next      int32 // the row's next call + 1; 0: none
+}
+
+// readRules translates the profile's entries. One that says what the default says anyway is dropped, as in runc.
+func readRules(p *specs.LinuxSeccomp, fallback uint32) (*book, error) {
+	names := 0
+	for _, s := range p.Syscalls {
+		names += len(s.Names)
+	}
+	b := &book{
+		calls: make([]call, 0, names+names/4), first: make([]int32, len(table)), last: make([]int32, len(table)), named: make([]bool, len(table)),
+	}
 	for i, s := range p.Syscalls {
 		r, err := ret(s.Action, s.ErrnoRet)
 		if err != nil {
 			return nil, fmt.Errorf("syscalls[%d]: %w", i, err)
 		}
-		for j, a := range s.Args {
-			if err := validArg(a); err != nil {
-				return nil, fmt.Errorf("syscalls[%d].args[%d]: %w", i, j, err)
-			}
+		if err := validCall(s); err != nil {
+			return nil, fmt.Errorf("syscalls[%d]%w", i, err)
 		}
-		if r != fallback {
-			list = append(list, rule{names: s.Names, ret: r, sets: alternatives(s.Args)})
+		b.add(s, r, r == fallback)
+	}
+	return b, nil
+}
+
+func (b *book) add(s specs.LinuxSyscall, r uint32, redundant bool) {
+	from := int32(len(b.rules))
+	if !redundant {
+		for _, args := range alternatives(s.Args) {
+			b.rules = append(b.rules, rule{ret: r, args: args})
 		}
 	}
-	return list, nil
+	row, ok := -1, false
+	for _, name := range s.Names {
+		at := 0
+		if at, ok = find(name, row); !ok {
+			continue
+		}
+		row = at
+		b.named[row] = true
+		for n := from; n < int32(len(b.rules)); n++ {
+			b.calls = append(b.calls, call{row: int32(row), rule: n})
+			if b.first[row] == 0 {
+				b.first[row] = int32(len(b.calls))
+			} else {
+				b.calls[b.last[row]-1].next = int32(len(b.calls))
+			}
+			b.last[row] = int32(len(b.calls))
+		}
+	}
+}
+
+func validCall(s specs.LinuxSyscall) error {
+	if slices.Contains(s.Names, "") {
+		return errors.New(".names: an empty string is not a system call")
+	}
+	for j, a := range s.Args {
+		if err := validArg(a); err != nil {
+			return fmt.Errorf(".args[%d]: %w", j, err)
+		}
+	}
+	return nil
 }
 
 func validArg(a specs.LinuxSeccompArg) error {
@@ -67,7 +105,7 @@ func validArg(a specs.LinuxSeccompArg) error {
 // alternatives (libseccomp allows one condition per argument and rule, so runc makes a rule of each).
 func alternatives(args []specs.LinuxSeccompArg) [][]specs.LinuxSeccompArg {
 	if len(args) == 0 {
-		return nil
+		return [][]specs.LinuxSeccompArg{nil}
 	}
 	seen := [6]bool{}
 	for _, a := range args {
@@ -80,65 +118,16 @@ func alternatives(args []specs.LinuxSeccompArg) [][]specs.LinuxSeccompArg {
 		}
 		seen[a.Index] = true
 	}
-	return [][]specs.LinuxSeccompArg{args}
+	sorted := slices.Clone(args)
+	slices.SortFunc(sorted, func(a, b specs.LinuxSeccompArg) int { return int(a.Index) - int(b.Index) })
+	return [][]specs.LinuxSeccompArg{sorted}
 }
 
-// verdicts applies the rules to one architecture: number -> verdict. An unconditional rule beats conditional ones on the
-// same call, the first of several beats the later ones: what libseccomp makes of the same list.
-func verdicts(a arch, list []rule, fallback uint32) map[uint32]verdict {
-	byNumber := make(map[uint32]verdict, 512)
-	settled := make(map[uint32]bool, 512)
-	for _, r := range list {
-		for _, name := range r.names {
-			row := lookup(name)
-			if row == nil || row.numbers[a.column] < 0 {
-				continue
-			}
-			nr := uint32(row.numbers[a.column])
-			if settled[nr] {
-				continue
-			}
-			if r.sets == nil {
-				byNumber[nr], settled[nr] = verdict{ret: r.ret}, true
-				continue
-			}
-			v, ok := byNumber[nr]
-			if !ok {
-				v.ret = fallback
-			}
-			for _, set := range r.sets {
-				v.checks = append(v.checks, check{set, r.ret})
-			}
-			byNumber[nr] = v
-		}
+// of lists the rules of a row, in the profile's order, in the memory of list.
+func (b *book) of(row int, list []*rule) []*rule {
+	list = list[:0]
+	for n := b.first[row]; n != 0; n = b.calls[n-1].next {
+		list = append(list, &b.rules[b.calls[n-1].rule])
 	}
-	return byNumber
-}
-
-// spans turns verdicts into runs that cover every number from first on: gaps get the fallback, and what lies above the
-// last call that the profile names gets beyond. Neighbours with the same plain verdict become one run, which is what makes
-// the search tree small.
-func spans(first uint32, byNumber map[uint32]verdict, fallback, beyond uint32) []span {
-	numbers := make([]uint32, 0, len(byNumber))
-	for nr := range byNumber {
-		numbers = append(numbers, nr)
-	}
-	slices.Sort(numbers)
-	var list []span
-	add := func(nr uint32, v verdict) {
-		if n := len(list); n > 0 && v.checks == nil && list[n-1].verdict.checks == nil && list[n-1].verdict.ret == v.ret {
-			return
-		}
-		list = append(list, span{nr, v})
-	}
-	next := first
-	for _, nr := range numbers {
-		if nr > next {
-			add(next, verdict{ret: fallback})
-		}
-		add(nr, byNumber[nr])
-		next = nr + 1
-	}
-	add(next, verdict{ret: beyond})
 	return list
 }

@@ -4,11 +4,14 @@
 // x32 is not there; it is x86-64 with bit 30 set, but for the calls of arch/x86/entry/syscalls/syscall_64.tbl that have an
 // x32 entry of their own, listed below.
 //
+// MIPS's n32 and the 31-bit s390 are not there either; abis.txt has them.
+//
 // Run it with: go generate ./seccomp
 package main
 
 import (
 	"bytes"
+	_ "embed"
 	"fmt"
 	"go/format"
 	"os"
@@ -34,9 +37,14 @@ func columns() []column {
 		{"aarch64", "arm64"},
 		{"arm", "arm"},
 		{"riscv64", "riscv64"},
-		{"ppc64le", "ppc64le"},
+		{"ppc64", "ppc64"},
 		{"s390x", "s390x"},
 		{"loong64", "loong64"},
+		{"mips", "mips"},
+		{"mips64", "mips64"},
+		{"ppc", "ppc"},
+		{"mips64n32", ""},
+		{"s390", ""},
 	}
 }
 
@@ -87,7 +95,7 @@ func read(dir string) (map[string][]int, error) {
 	}
 	constant := regexp.MustCompile(`(?m)^\s+SYS_([A-Z0-9_]+)\s+= (\d+)$`)
 	for col, c := range columns() {
-		if c.file == "x32" {
+		if c.file == "x32" || c.file == "" {
 			continue
 		}
 		text, err := os.ReadFile(filepath.Join(dir, "zsysnum_linux_"+c.file+".go"))
@@ -108,7 +116,48 @@ func read(dir string) (map[string][]int, error) {
 	}
 	x32(table)
 	private(put)
-	return table, nil
+	return table, others(put)
+}
+
+//go:embed abis.txt
+var abis string
+
+// others adds the columns of abis.txt.
+func others(put func(name string, col, nr int)) error {
+	for line := range strings.Lines(abis) {
+		f := strings.Fields(line)
+		if len(f) != 3 || f[0] == "#" {
+			continue
+		}
+		for i, field := range []string{"mips64n32", "s390"} {
+			if f[1+i] == "-" {
+				continue
+			}
+			nr, err := strconv.Atoi(f[1+i])
+			if err != nil {
+				return fmt.Errorf("abis.txt: %s: %w", f[0], err)
+			}
+			put(f[0], slices.IndexFunc(columns(), func(c column) bool { return c.field == field }), nr)
+		}
+	}
+	return nil
+}
+
+// inOrder lists a column's rows by their numbers.
+func inOrder(table map[string][]int, names []string, col int) []int {
+	var rows []int
+	for i, name := range names {
+		if table[name][col] >= 0 {
+			rows = append(rows, i)
+		}
+	}
+	slices.SortFunc(rows, func(a, b int) int { return table[names[a]][col] - table[names[b]][col] })
+	for i := 1; i < len(rows); i++ {
+		if a, b := names[rows[i-1]], names[rows[i]]; table[a][col] == table[b][col] {
+			panic(fmt.Sprintf("%s and %s have one number on %s", a, b, columns()[col].field))
+		}
+	}
+	return rows
 }
 
 func x32(table map[string][]int) {
@@ -155,6 +204,10 @@ func print(table map[string][]int) []byte {
 	slices.Sort(names)
 	for _, name := range names {
 		fmt.Fprintf(&b, "\t{%q, [columns]int32{%s}},\n", name, strings.Trim(strings.Join(strings.Fields(fmt.Sprint(table[name])), ", "), "[]"))
+	}
+	b.WriteString("}\n\n// ordered lists each column's rows by their numbers.\n//\n//nolint:gochecknoglobals // data\nvar ordered = [columns][]uint16{\n")
+	for i := range columns() {
+		fmt.Fprintf(&b, "\t{%s},\n", strings.Trim(strings.Join(strings.Fields(fmt.Sprint(inOrder(table, names, i))), ", "), "[]"))
 	}
 	b.WriteString("}\n")
 	return b.Bytes()
