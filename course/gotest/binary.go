@@ -48,11 +48,19 @@ func NewRunner(ctx context.Context) (Runner, error) {
 	return Runner{}, nil
 }
 
+// Args is the command that runs the tests of a binary that match pattern, count times, and tells of them in JSON.
+func (r Runner) Args(binary, pkg, pattern string, count int) []string {
+	return []string{
+		r.test2json, "-t", "-p", pkg, binary,
+		"-test.v=test2json", "-test.paniconexit0", "-test.timeout=5m", "-test.run=" + pattern, "-test.count=" + strconv.Itoa(count),
+	}
+}
+
 // Run runs the tests of a binary that match pattern, in the folder of their
 // package as go test does, count times.
 func (r Runner) Run(ctx context.Context, binary, dir, pkg, pattern string, env []string, count int) (Result, error) {
-	cmd := exec.CommandContext(ctx, r.test2json, "-t", "-p", pkg, binary,
-		"-test.v=test2json", "-test.paniconexit0", "-test.timeout=5m", "-test.run="+pattern, "-test.count="+strconv.Itoa(count))
+	args := r.Args(binary, pkg, pattern, count)
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir = filepath.Join(dir, pkg)
 	cmd.Env = append(cmd.Environ(), env...)
 	var stderr strings.Builder

@@ -49,6 +49,9 @@ func Run(ctx context.Context, dir string, env []string, progress io.Writer, args
 	return r, nil
 }
 
+// Parse adds up what test2json has written.
+func Parse(in io.Reader) (Result, error) { return read(in, io.Discard) }
+
 // read adds up the stream of test2json events (cmd/test2json).
 func read(in io.Reader, progress io.Writer) (Result, error) {
 	var r Result

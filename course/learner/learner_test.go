@@ -178,7 +178,7 @@ func TestTrialTellsWrongFromRightFromBroken(t *testing.T) {
 	require.NoError(t, err)
 	mine := filepath.Join(root, "learn/01-namespaces/p/p.go")
 	try := func() verdict.Verdict {
-		trial, err := learner.NewTrial(t.Context(), root, "01-namespaces")
+		trial, err := learner.NewTrial(t.Context(), root, "01-namespaces", "")
 		require.NoError(t, err)
 		defer trial.Close()
 		v, err := trial.Try(t.Context(), a)

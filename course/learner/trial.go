@@ -26,13 +26,14 @@ type Trial struct {
 	built map[string]error // by package
 }
 
-// NewTrial makes the folder for the test binaries; Close removes it.
-func NewTrial(ctx context.Context, root, stage string) (*Trial, error) {
+// NewTrial makes the folder for the test binaries, below dir ("" is the usual
+// place for such); Close removes it.
+func NewTrial(ctx context.Context, root, stage, dir string) (*Trial, error) {
 	run, err := gotest.NewRunner(ctx)
 	if err != nil {
 		return nil, err
 	}
-	tmp, err := os.MkdirTemp("", "slipway-trial-")
+	tmp, err := os.MkdirTemp(dir, "slipway-trial-")
 	return &Trial{Root: root, Stage: stage, tmp: tmp, run: run, built: map[string]error{}}, err
 }
 
@@ -42,24 +43,38 @@ func (t *Trial) Close() error { return os.RemoveAll(t.tmp) }
 // Try runs one exercise's test against the learner's copy. What does not
 // compile is not yet right, with the compiler's words.
 func (t *Trial) Try(ctx context.Context, e exercise.Exercise) (verdict.Verdict, error) {
+	dir, binary, v, err := t.build(ctx, e)
+	if err != nil || v != nil {
+		return deref(v), err
+	}
+	r, err := t.run.Run(ctx, binary, dir, e.Package, e.Pattern(), Env(t.Root), 1)
+	return verdict.Read(r), err
+}
+
+// build compiles the tests of an exercise's package, once. A verdict means that
+// the compiler has given it already.
+func (t *Trial) build(ctx context.Context, e exercise.Exercise) (dir, binary string, v *verdict.Verdict, err error) {
 	dir, there := Dir(t.Root, t.Stage)
 	if !there {
-		return verdict.Verdict{}, fmt.Errorf("you have no copy of %s: make stage-%s start", t.Stage, t.Stage[1:2])
+		return "", "", nil, fmt.Errorf("you have no copy of %s: make stage-%s start", t.Stage, t.Stage[1:2])
 	}
-	binary := filepath.Join(t.tmp, strings.NewReplacer("/", "_", ".", "").Replace(e.Package)+".test")
+	binary = filepath.Join(t.tmp, strings.NewReplacer("/", "_", ".", "").Replace(e.Package)+".test")
 	err, done := t.built[e.Package]
 	if !done {
 		err = gotest.Build(ctx, dir, e.Package, binary, Env(t.Root))
 		t.built[e.Package] = err
 	}
 	if said, ok := errors.AsType[*gotest.BuildError](err); ok {
-		return verdict.Verdict{State: verdict.NotYetRight, Slug: e.Slug, Code: "COMPILE", Text: Compiler(dir, t.Stage, said.Output)}, nil
+		return "", "", &verdict.Verdict{State: verdict.NotYetRight, Slug: e.Slug, Code: "COMPILE", Text: Compiler(dir, t.Stage, said.Output)}, nil
 	}
-	if err != nil {
-		return verdict.Verdict{}, err
+	return dir, binary, nil, err
+}
+
+func deref(v *verdict.Verdict) verdict.Verdict {
+	if v == nil {
+		return verdict.Verdict{}
 	}
-	r, err := t.run.Run(ctx, binary, dir, e.Package, e.Pattern(), Env(t.Root), 1)
-	return verdict.Read(r), err
+	return *v
 }
 
 var position = regexp.MustCompile(`^(\S+\.go):([0-9]+):([0-9]+: )?(.*)`)

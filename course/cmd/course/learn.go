@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -15,23 +16,24 @@ import (
 )
 
 // testCopy tests a learner's copy, exercise by exercise in their order, notes
-// the states, and explains the first that is not right.
-func testCopy(ctx context.Context, out screen.Screen, root, stage string) (err error) {
+// the states, and explains the first that is not right. In a virtual machine
+// all are tried before the first is told of.
+func testCopy(ctx context.Context, out screen.Screen, root, stage string, vm bool) (err error) {
 	list, err := exercise.Load(root, stage)
 	if err != nil {
 		return err
 	}
-	trial, err := learner.NewTrial(ctx, root, stage)
+	fmt.Fprintf(out, "%s: your copy in learn/%s%s\n\n", stage, stage, map[bool]string{true: ", in a virtual machine with pure cgroup v2"}[vm])
+	try, end, err := trier(ctx, root, stage, list, vm)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, trial.Close()) }()
-	fmt.Fprintf(out, "%s: your copy in learn/%s\n\n", stage, stage)
+	defer func() { err = errors.Join(err, end()) }()
 	var all []verdict.State
 	var first *exercise.Exercise
 	var explain verdict.Verdict
 	for _, e := range exercise.InOrder(list) {
-		v, err := trial.Try(ctx, e)
+		v, err := try(e)
 		if err != nil {
 			return fmt.Errorf("%s: %w", e.Slug, err)
 		}
@@ -51,8 +53,38 @@ func testCopy(ctx context.Context, out screen.Screen, root, stage string) (err e
 	}
 	fmt.Fprintln(out)
 	explainVerdict(out, *first, explain)
-	fmt.Fprintf(out, "\nthen   make stage-%s test\n", stage[1:2])
+	fmt.Fprintf(out, "\nthen   make stage-%s test%s\n", stage[1:2], map[bool]string{true: " VM=1"}[vm])
 	return exitCode(1)
+}
+
+// trier gives what tries one exercise, and what clears up after all.
+func trier(ctx context.Context, root, stage string, list []exercise.Exercise, vm bool) (try func(exercise.Exercise) (verdict.Verdict, error), end func() error, err error) {
+	if !vm {
+		t, err := learner.NewTrial(ctx, root, stage, "")
+		if err != nil {
+			return nil, nil, err
+		}
+		return func(e exercise.Exercise) (verdict.Verdict, error) { return t.Try(ctx, e) }, t.Close, nil
+	}
+	dir, err := learner.MachineDir(root)
+	if err != nil {
+		return nil, nil, err
+	}
+	t, err := learner.NewTrial(ctx, root, stage, dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	all, err := t.TryInVM(ctx, list, os.Stderr)
+	if err != nil {
+		return nil, nil, errors.Join(err, t.Close())
+	}
+	return func(e exercise.Exercise) (verdict.Verdict, error) {
+		v, tried := all[e.Slug]
+		if !tried {
+			return v, errors.New("the virtual machine did not come to it")
+		}
+		return v, nil
+	}, t.Close, nil
 }
 
 func shorten(text string, columns int) string {

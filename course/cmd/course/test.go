@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -33,45 +34,69 @@ func runTest(ctx context.Context, out io.Writer, args []string, vm bool) error {
 	if err != nil {
 		return err
 	}
-	var how []string
-	var env []string
-	if vm {
-		how = []string{"-exec", filepath.Join(root, "course", "vm", "run") + " --"}
-		// The machine sees the root file system, but has a /tmp of its own.
-		env = []string{"GOTMPDIR=" + filepath.Join(root, ".cache", "vm"), "CGO_ENABLED=0"}
-		if err := os.MkdirAll(filepath.Join(root, ".cache", "vm"), 0o755); err != nil {
-			return err
-		}
-	}
 	stages, err := chosen(root, args)
 	if err != nil {
 		return err
 	}
-	if len(args) > 0 && !vm {
-		if learner.Chosen(root, stages[0]) == learner.Mine {
-			return testCopy(ctx, screen.New(out), root, stages[0])
+	if len(args) == 0 {
+		return testReference(ctx, out, root, append(stages, "course"), vm, true)
+	}
+	var copies, rest []string
+	for _, s := range stages {
+		if learner.Chosen(root, s) == learner.Mine {
+			copies = append(copies, s)
+			continue
 		}
-		if _, there := learner.Dir(root, stages[0]); there {
-			fmt.Fprintf(out, "the reference of %s; your copy rests (%s use mine %s takes it up again)\n", stages[0], tool, stages[0][1:2])
+		rest = append(rest, s)
+		if _, there := learner.Dir(root, s); there {
+			fmt.Fprintf(out, "the reference of %s; your copy rests (%s use mine %s takes it up again)\n", s, tool, s[1:2])
+		} else {
+			fmt.Fprintf(out, "the reference of %s; make stage-%s start gives you a copy of your own\n", s, s[1:2])
 		}
+	}
+	for _, s := range copies {
+		err = worse(err, testCopy(ctx, screen.New(out), root, s, vm))
+	}
+	if len(rest) > 0 {
+		err = worse(err, testReference(ctx, out, root, rest, vm, false))
+	}
+	return err
+}
+
+// worse keeps the first error that is more than a failed test.
+func worse(a, b error) error {
+	if _, mere := errors.AsType[exitCode](a); a == nil || mere && b != nil {
+		return b
+	}
+	return a
+}
+
+// testReference runs go test on stages, and on the course itself.
+func testReference(ctx context.Context, out io.Writer, root string, stages []string, vm, whole bool) error {
+	var how, env []string
+	if vm {
+		dir, err := learner.MachineDir(root)
+		if err != nil {
+			return err
+		}
+		how = []string{"-exec", learner.Machine(root) + " --"}
+		env = []string{"GOTMPDIR=" + dir, "CGO_ENABLED=0"}
+		fmt.Fprintln(out, "in a virtual machine with pure cgroup v2")
 	}
 	var all gotest.Result
-	dirs := stages
-	for i, s := range dirs {
-		dirs[i] = filepath.Join("stages", s)
-	}
-	if len(args) == 0 {
-		dirs = append(dirs, "course")
-	}
-	for _, dir := range dirs {
+	for _, s := range stages {
+		dir := filepath.Join(root, "stages", s)
+		if s == "course" {
+			dir = filepath.Join(root, s)
+		}
 		// Kernel tests share cgroups, mounts and links: one package at a time.
-		r, err := gotest.Run(ctx, filepath.Join(root, dir), env, out, append(how, "-p", "1", "-count=1", "./...")...)
+		r, err := gotest.Run(ctx, dir, env, out, append(how, "-p", "1", "-count=1", "./...")...)
 		if err != nil {
 			return err
 		}
 		all.Add(r)
 	}
-	return summary(out, root, all, len(args) == 0 && !vm)
+	return summary(out, root, all, whole && !vm)
 }
 
 // summary prints what failed, what was skipped and why, and the line that counts.

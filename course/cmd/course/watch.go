@@ -79,7 +79,7 @@ func nextAfter(root string, e exercise.Exercise) (n exercise.Exercise, none bool
 }
 
 func tryOnce(ctx context.Context, out screen.Screen, root string, e exercise.Exercise) (v verdict.Verdict, err error) {
-	trial, err := learner.NewTrial(ctx, root, e.Stage)
+	trial, err := learner.NewTrial(ctx, root, e.Stage, "")
 	if err != nil {
 		return v, err
 	}
