@@ -42,8 +42,8 @@ $(TOOLS)/staticcheck: .ci/tools/go.mod
 	@mkdir -p $(TOOLS)
 	cd .ci/tools && GOWORK=off GOBIN=$(CURDIR)/$(TOOLS) go install tool
 
-demo: build ## the main job in a minute: an engine, two containers, SIGKILL, and everything adopted again
-	$(COURSE) demo $(if $(CHOSEN),stage-$(CHOSEN),engine)
+demo: build ## the main job in a minute: an engine, two containers, SIGKILL, and everything adopted again; PAUSE=1 waits for a key between scenes
+	$(COURSE) demo $(if $(PAUSE),--pause) $(if $(CHOSEN),stage-$(CHOSEN),engine)
 
 up: build ## run the engine for real, on the host's network
 	@stages/07-daemon/dist/engine up

@@ -31,9 +31,13 @@ func TestScripts(t *testing.T) {
 					env.Setenv(name, v)
 				}
 			}
+			env.Setenv("CHECKOUT", root)
 			return parts(root, env.WorkDir)
 		},
-		Condition: func(cond string) (bool, error) { return cond == "root" && os.Geteuid() == 0, nil },
+		Condition: func(cond string) (bool, error) {
+			_, err := os.Stat(filepath.Join(root, "bin", "slipway-runtime"))
+			return cond == "root" && os.Geteuid() == 0 || cond == "built" && err == nil, nil
+		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"answer": answer,
 		},
@@ -42,8 +46,20 @@ func TestScripts(t *testing.T) {
 
 // parts copies what a learner of the first three stages has.
 func parts(root, to string) error {
-	for _, dir := range []string{"stages/01-namespaces", "stages/02-cgroups", "stages/03-rootfs", "docs/why"} {
+	for _, dir := range []string{"stages/01-namespaces", "stages/02-cgroups", "stages/03-rootfs", "docs/why", "course/demos"} {
 		if err := os.CopyFS(filepath.Join(to, dir), os.DirFS(filepath.Join(root, dir))); err != nil {
+			return err
+		}
+	}
+	if err := os.Symlink(filepath.Join(root, "bin"), filepath.Join(to, "bin")); err != nil {
+		return err
+	}
+	for _, name := range []string{"course/demos.sh"} {
+		b, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(to, name), b, 0o644); err != nil {
 			return err
 		}
 	}
