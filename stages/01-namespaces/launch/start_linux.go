@@ -21,6 +21,9 @@ type Options struct {
 	// Before is called before each of the first Plan.Watched steps with its index;
 	// an error ends the launch.
 	Before func(n int, s Step) error
+	// Edit may change the plan before anything is done: to break a step, and see
+	// what a failure there leaves behind.
+	Edit func(p *Plan)
 	// Trace, when set, receives what each step took.
 	Trace *Trace
 }
@@ -84,6 +87,9 @@ type launch struct {
 }
 
 func newLaunch(ctx context.Context, p *Plan, o Options) (*launch, error) {
+	if o.Edit != nil {
+		o.Edit(p)
+	}
 	clone := slices.IndexFunc(p.Steps, func(s Step) bool { return s.Clone != nil && s.Side == Parent })
 	if clone < 0 {
 		return nil, errors.New("launch: the plan has no clone step")

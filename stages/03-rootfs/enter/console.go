@@ -52,7 +52,7 @@ func SendMaster(s ConsoleSlots, c Console) launch.Step {
 	message, control := rights("/dev/ptmx")
 	return child("send the terminal's master away, use its other end", "unix(7) SCM_RIGHTS; ioctl_tty(2) TIOCSCTTY",
 		launch.Store(control, 16, s.Master),
-		launch.Call(unix.SYS_SENDMSG, c.Socket, message, launch.Int(0)),
+		launch.Call(unix.SYS_SENDMSG, c.Socket, message, launch.Int(unix.MSG_NOSIGNAL)),
 		closeSlot(s.Master),
 		launch.Call(unix.SYS_IOCTL, s.Terminal, launch.Int(unix.TIOCSCTTY), launch.Int(0)),
 		launch.Call(unix.SYS_DUP3, s.Terminal, launch.Int(0), launch.Int(0)),

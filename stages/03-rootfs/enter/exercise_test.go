@@ -55,7 +55,7 @@ func TestPivot(t *testing.T) {
 func sharedStays(t *testing.T, root, title, read string) {
 	t.Helper()
 	out, err := inside(t, enter.Config{
-		Root: root, Propagation: unix.MS_SHARED | unix.MS_REC, ParentMount: "/", Mounts: []enter.Mount{proc(), {
+		Root: root, Propagation: unix.MS_SHARED, ParentMount: "/", Mounts: []enter.Mount{proc(), {
 			Source: t.TempDir(), Target: "/data", SourceIsDir: true, Options: enter.ParseOptions([]string{"rbind", "rshared"}),
 		}},
 	}, "busybox grep ' /data ' /proc/self/mountinfo")

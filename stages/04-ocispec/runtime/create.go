@@ -84,7 +84,10 @@ func (rt *Runtime) Create(ctx context.Context, opts CreateOptions) (proc *launch
 	if err := c.launch(ctx, facts); err != nil {
 		return nil, err
 	}
-	return c.proc, c.announce()
+	if err := c.announce(); err != nil {
+		return nil, err
+	}
+	return c.proc, nil
 }
 
 // load reads the bundle and makes sure that there is a root file system.
@@ -322,7 +325,7 @@ func (c *creation) announce() error {
 	if c.group != nil {
 		waitErr = errors.Join(waitErr, c.group.Remove(context.Background()))
 	}
-	return errors.Join(err, waitErr)
+	return errors.Join(err, waitErr, c.proc.Close(), c.unmount())
 }
 
 // WritePIDFile writes a process id so that a reader finds all of it or nothing.

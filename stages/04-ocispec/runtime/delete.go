@@ -42,8 +42,11 @@ func (rt *Runtime) Delete(ctx context.Context, id string, force bool) error {
 		c.Record = record
 	case !force:
 		return err
-	case !errors.Is(err, state.ErrNotExist): // a torn record must not make a container immortal
-		rt.Warn(err.Error())
+	default: // a missing or torn record must not make a container immortal
+		if !errors.Is(err, state.ErrNotExist) {
+			rt.Warn(err.Error())
+		}
+		c.recall()
 	}
 	status, err := c.Status()
 	if err == nil && !force {
@@ -53,6 +56,18 @@ func (rt *Runtime) Delete(ctx context.Context, id string, force bool) error {
 		return err
 	}
 	return c.remove(ctx)
+}
+
+// recall finds out from the kept configuration what an unreadable record cannot say: in which cgroup the container's processes
+// are.
+func (c *Container) recall() {
+	s, err := c.dir.Config()
+	if err != nil {
+		return // it has not come as far as to have any
+	}
+	if group, err := c.rt.groupFor(s, c.ID); err == nil && group != nil {
+		c.Cgroup = group.Path()
+	}
 }
 
 // remove ends what runs and clears up, in the reverse order of create. The poststop hooks come last; a failing one is a warning

@@ -3,6 +3,7 @@ package runtime_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,6 +25,13 @@ import (
 var parent = fmt.Sprintf("/slipway-test-%d", os.Getpid())
 
 func TestMain(m *testing.M) {
+	if order := os.Getenv(dieEnv); order != "" {
+		if err := beTheOneThatDies(order); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	code := m.Run()
 	if layout, err := cgroup.Detect(); err == nil && os.Geteuid() == 0 {
 		group, err := layout.Group(parent)
@@ -70,7 +78,7 @@ func newPlace(t *testing.T) *place {
 func (p *place) bundle(t *testing.T, script string, change func(*specs.Spec)) string {
 	t.Helper()
 	dir := t.TempDir()
-	require.NoError(t, os.Chmod(dir, 0o755))
+	require.NoError(t, errors.Join(os.Chmod(dir, 0o755), os.Chmod(filepath.Dir(dir), 0o755)))
 	for _, d := range []string{"bin", "proc", "etc", "tmp", "dev", "sys", "out"} {
 		require.NoError(t, os.MkdirAll(filepath.Join(dir, "rootfs", d), 0o755))
 	}

@@ -81,9 +81,8 @@ func (c *Container) hear(fd int) error {
 	for err == unix.EINTR {
 		n, err = unix.Read(fd, buf)
 	}
-	if err == unix.ECONNRESET || err == nil && n == 0 && !c.Process.Alive() {
-		// Nothing was said and it is gone: it was killed, or its program has come to its end already. Only a zombie can tell.
-		return nil
+	if err == unix.ECONNRESET { // it died in front of the gate (unix(7): nobody accepted us)
+		return lifecycle.Check(lifecycle.Start, lifecycle.Stopped)
 	}
 	if err != nil || n == 0 {
 		return err
