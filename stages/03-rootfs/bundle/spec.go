@@ -16,7 +16,7 @@ func Spec(config ocispec.Image, rootfs string) (*specs.Spec, error) {
 	if len(args) == 0 {
 		args = []string{"sh"}
 	}
-	user, err := userOf(c.User, rootfs)
+	user, err := User(c.User, rootfs)
 	if err != nil {
 		return nil, err
 	}

@@ -23,12 +23,12 @@ func TestUser(t *testing.T) {
 	for text, want := range map[string]specs.User{
 		"": {}, "root": {}, "www": {UID: 33, GID: 34, AdditionalGids: []uint32{50}}, "33": {UID: 33, GID: 34, AdditionalGids: []uint32{50}}, "77": {UID: 77}, "www:staff": {UID: 33, GID: 50}, "77:88": {UID: 77, GID: 88},
 	} {
-		got, err := userOf(text, root)
+		got, err := User(text, root)
 		require.NoError(t, err, text)
 		require.Equal(t, want, got, text)
 	}
 	for _, text := range []string{"nobody", "www:none", "-1", "99999999999", "4294967296", ":", "www:", "www:4294967296"} {
-		_, err := userOf(text, root)
+		_, err := User(text, root)
 		require.ErrorContains(t, err, text)
 	}
 }
@@ -48,7 +48,7 @@ func TestUserStaysInTheImage(t *testing.T) {
 			root := t.TempDir()
 			require.NoError(t, os.Mkdir(filepath.Join(root, "etc"), 0o755))
 			require.NoError(t, tt.make(filepath.Join(root, "etc/passwd")))
-			_, err := userOf("root", root)
+			_, err := User("root", root)
 			require.ErrorContains(t, err, tt.want)
 		})
 	}
@@ -60,7 +60,7 @@ func TestUserThroughALink(t *testing.T) {
 	require.NoError(t, os.MkdirAll(filepath.Join(root, "usr/etc"), 0o755))
 	require.NoError(t, os.Symlink("/usr/etc", filepath.Join(root, "etc")))
 	require.NoError(t, os.WriteFile(filepath.Join(root, "usr/etc/passwd"), []byte("me:x:7:8:::\n"), 0o644))
-	got, err := userOf("me", root)
+	got, err := User("me", root)
 	require.NoError(t, err)
 	require.Equal(t, specs.User{UID: 7, GID: 8}, got)
 }
@@ -70,10 +70,10 @@ func TestUserCVE_2016_3697(t *testing.T) {
 	root := t.TempDir()
 	require.NoError(t, os.Mkdir(filepath.Join(root, "etc"), 0o755))
 	require.NoError(t, os.WriteFile(filepath.Join(root, "etc/passwd"), []byte("1000:x:0:0::/:/bin/sh\n4294967296:x:0:0::/:/bin/sh\n"), 0o644))
-	got, err := userOf("1000", root)
+	got, err := User("1000", root)
 	require.NoError(t, err)
 	require.Equal(t, specs.User{UID: 1000}, got)
-	_, err = userOf("4294967296", root)
+	_, err = User("4294967296", root)
 	require.ErrorContains(t, err, "4294967296")
 }
 
@@ -104,7 +104,7 @@ func FuzzUser(f *testing.F) {
 	f.Fuzz(func(t *testing.T, user, passwd, group string) {
 		require.NoError(t, os.WriteFile(filepath.Join(root, "etc/passwd"), []byte(passwd), 0o644))
 		require.NoError(t, os.WriteFile(filepath.Join(root, "etc/group"), []byte(group), 0o644))
-		got, err := userOf(user, root)
+		got, err := User(user, root)
 		if err != nil {
 			require.Zero(t, got)
 			return

@@ -18,9 +18,9 @@ import (
 // maxAccounts bounds what is read of an image's /etc/passwd or /etc/group (CVE-2026-47262).
 const maxAccounts = 8 << 20 // bytes
 
-// userOf reads USER[:GROUP], names and numbers, with the image's own files. A string of digits is a number and never a
+// User reads USER[:GROUP], names and numbers, with the image's own files. A string of digits is a number and never a
 // name, whatever the image's files call so (CVE-2016-3697). Without a group the user has those of the files.
-func userOf(text, rootfs string) (specs.User, error) {
+func User(text, rootfs string) (specs.User, error) {
 	if text == "" {
 		return specs.User{}, nil
 	}

@@ -230,14 +230,21 @@ func makeRoot(path string) error {
 	return os.Chmod(path, 0o755)
 }
 
-// publishLocked gives the directory its number; from here on the snapshot is there.
+// publishLocked gives the directory its number; from here on the snapshot is there. A container's is on disk before we say so: after a
+// power cut its record must lead to what the container wrote. One that is transient means nothing then.
 func (s *store) publishLocked(dir string, r *record) error {
-	if err := writeRecord(dir, r, false); err != nil {
+	durable := r.Labels[LabelTransient] == ""
+	if err := writeRecord(dir, r, durable); err != nil {
 		return err
 	}
 	r.ID = strconv.FormatUint(s.nextID, 10)
 	if err := os.Rename(dir, s.path(r.ID)); err != nil {
 		return err
+	}
+	if durable {
+		if err := syncDir(s.path()); err != nil {
+			return errors.Join(err, os.Rename(s.path(r.ID), dir)) // the caller removes it
+		}
 	}
 	s.nextID++
 	s.records[string(r.Key)] = r

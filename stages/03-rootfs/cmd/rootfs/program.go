@@ -2,13 +2,14 @@ package main
 
 import (
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
 	"github.com/slipway-engine/slipway/stages/01-namespaces/launch/inherited"
 	"github.com/slipway-engine/slipway/stages/03-rootfs/enter"
@@ -21,7 +22,7 @@ type program struct {
 	argv, env []string
 	dir       string
 	hostname  string
-	uid, gid  uint32
+	user      specs.User
 	root      string // an empty directory of the host
 	mounts    []snapshot.Mount
 	readonly  bool
@@ -30,7 +31,7 @@ type program struct {
 const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // programOf puts together what the image says and what was asked for, as `docker run` does.
-func programOf(config ocispec.ImageConfig, args []string, o runOptions) (program, error) {
+func programOf(config ocispec.ImageConfig, args []string, user specs.User, o runOptions) (program, error) {
 	argv := append(slices.Clone(config.Entrypoint), config.Cmd...)
 	if len(args) > 0 {
 		argv = append(slices.Clone(config.Entrypoint), args...)
@@ -38,13 +39,10 @@ func programOf(config ocispec.ImageConfig, args []string, o runOptions) (program
 	if len(argv) == 0 {
 		return program{}, errors.New("no command: the image names none")
 	}
-	p := program{
+	return program{
 		argv: argv, env: mergeEnv([]string{defaultPath, "HOME=/root"}, config.Env, o.env), readonly: o.readonly,
-		dir: cmp.Or(o.workdir, config.WorkingDir, "/"), hostname: o.hostname,
-	}
-	var err error
-	p.uid, p.gid, err = parseUser(config.User)
-	return p, err
+		dir: cmp.Or(o.workdir, config.WorkingDir, "/"), hostname: o.hostname, user: user,
+	}, nil
 }
 
 // mergeEnv lets later lists win over earlier ones.
@@ -62,30 +60,18 @@ func mergeEnv(lists ...[]string) []string {
 	return env
 }
 
-// parseUser takes numbers only: names are in the image's /etc/passwd, which stage 4 reads.
-func parseUser(user string) (uid, gid uint32, err error) {
-	if user == "" || user == "root" {
-		return 0, 0, nil
-	}
-	u, g, _ := strings.Cut(user, ":")
-	n, err := strconv.ParseUint(u, 10, 31)
-	if err != nil {
-		return 0, 0, fmt.Errorf("the image's user %q is no number: rootfs run knows no names", user)
-	}
-	m, err := strconv.ParseUint(cmp.Or(g, "0"), 10, 31)
-	if err != nil {
-		return 0, 0, fmt.Errorf("the image's group %q is no number: rootfs run knows no names", user)
-	}
-	return uint32(n), uint32(m), nil
-}
-
 // plan lists the steps from here to the program.
 func (p program) plan() (*launch.Plan, error) {
 	var slots enter.Slots
 	root := enter.New(enter.Config{
 		Root: p.root, Readonly: p.readonly, Mounts: usualMounts(), Devices: enter.DefaultDevices(), Links: enter.DefaultLinks(),
+		MaskedPaths: maskedPaths(), ReadonlyPaths: readonlyPaths(),
 	}, &slots)
 	pivot, err := root.Pivot()
+	if err != nil {
+		return nil, err
+	}
+	have, err := permitted()
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +85,8 @@ func (p program) plan() (*launch.Plan, error) {
 	}
 	plan.Add(root.Fill()...).Add(pivot...)
 	plan.Add(launch.Hostname(p.hostname), launch.Chdir(p.dir, "the image's working directory"))
-	plan.Add(launch.NofileLimit(inherited.Nofile.Cur, inherited.Nofile.Max), p.identity(), dieWithUs(), launch.CloseOnExec(3))
+	plan.Add(launch.NofileLimit(inherited.Nofile.Cur, inherited.Nofile.Max), limitCapabilities(have), p.identity())
+	plan.Add(lockDown(have, p.user.UID == 0), dieWithUs(), launch.CloseOnExec(3))
 	return plan.Add(launch.Exec(p.argv, p.env, search(p.env))), nil
 }
 
@@ -139,12 +126,16 @@ func usualMounts() []enter.Mount {
 
 // identity drops to the image's user. Groups first: afterwards it may not be done any more (CVE-2022-36109).
 func (p program) identity() launch.Step {
+	u, groups := p.user, launch.Buf(0)
+	for _, g := range u.AdditionalGids {
+		groups.Data = binary.NativeEndian.AppendUint32(groups.Data, g)
+	}
 	return launch.Step{
-		Name: fmt.Sprintf("become user %d, group %d", p.uid, p.gid), Because: "the image's user; setgroups(2) first, CVE-2022-36109", Side: launch.Child,
+		Name: fmt.Sprintf("become user %d, group %d", u.UID, u.GID), Because: "the image's user; setgroups(2) first, CVE-2022-36109", Side: launch.Child,
 		Code: []launch.Instr{
-			launch.Call(unix.SYS_SETGROUPS, launch.Int(0), launch.Int(0)),
-			launch.Call(unix.SYS_SETRESGID, launch.Int(p.gid), launch.Int(p.gid), launch.Int(p.gid)),
-			launch.Call(unix.SYS_SETRESUID, launch.Int(p.uid), launch.Int(p.uid), launch.Int(p.uid)),
+			launch.Call(unix.SYS_SETGROUPS, launch.Int(len(u.AdditionalGids)), groups),
+			launch.Call(unix.SYS_SETRESGID, launch.Int(u.GID), launch.Int(u.GID), launch.Int(u.GID)),
+			launch.Call(unix.SYS_SETRESUID, launch.Int(u.UID), launch.Int(u.UID), launch.Int(u.UID)),
 		},
 	}
 }

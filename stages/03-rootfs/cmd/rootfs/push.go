@@ -23,7 +23,7 @@ func newPush(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "push IMAGE [NAME]",
 		Short: "Send an image to a registry",
-		Long: `Send an image to the registry that it is named after, or that NAME is. What the registry has is not sent again. An index
+		Long: `Send an image to the registry that it is named after, or that NAME is; then it is NAME here, too. What the registry has is not sent again. An index
 of which only one platform's image is here is not sent: that image is.`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -54,6 +54,11 @@ func runPush(ctx context.Context, out, progress io.Writer, o pushOptions, ref, a
 		}
 		if err := pull.Push(ctx, name, target, s.store, sources, options); err != nil {
 			return err
+		}
+		if as != ref { // from now on it has this name here, too
+			if err := s.names.Set(name, target); err != nil {
+				return err
+			}
 		}
 		_, err = fmt.Fprintln(out, name+"@"+target.Digest.String())
 		return err

@@ -4,7 +4,9 @@ import (
 	"archive/tar"
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -170,14 +172,51 @@ func TestMergeEnv(t *testing.T) {
 	require.Equal(t, []string{"A=3", "B=2", "C="}, mergeEnv([]string{"A=1", "B=2"}, []string{"A=3"}, []string{"C="}))
 }
 
-func TestParseUser(t *testing.T) {
-	for user, want := range map[string][2]uint32{"": {0, 0}, "root": {0, 0}, "7": {7, 0}, "7:8": {7, 8}} {
-		uid, gid, err := parseUser(user)
-		require.NoError(t, err, user)
-		require.Equal(t, want, [2]uint32{uid, gid}, user)
+// What the kernel says of a program that runs: Docker's capabilities without CAP_MKNOD, nothing to inherit, no way to more,
+// and no setting of this machine can be changed.
+func TestRunIsHardened(t *testing.T) {
+	needsRoot(t)
+	c := cli{t, t.TempDir()}
+	c.must("import", saved(t))
+	status := func(args ...string) map[string]string {
+		t.Helper()
+		path := filepath.Join(t.TempDir(), "out")
+		require.NoError(t, os.WriteFile(path, nil, 0o600))
+		script := append(args, "box:v1", "sh", "-c", `exec busybox grep -E '^(Cap|NoNewPrivs|Uid|Gid|Groups)' /proc/self/status`)
+		text, err := os.ReadFile(c.outputOf(path, append([]string{"run"}, script...)...))
+		require.NoError(t, err)
+		seen := map[string]string{}
+		for line := range strings.Lines(string(text)) {
+			k, v, _ := strings.Cut(line, ":")
+			seen[k] = strings.Join(strings.Fields(v), " ")
+		}
+		return seen
 	}
-	for _, user := range []string{"nobody", "-1", "4294967296", "1:x", "99999999999999999999"} {
-		_, _, err := parseUser(user)
-		require.Error(t, err, user)
-	}
+	have, err := permitted()
+	require.NoError(t, err)
+	full := fmt.Sprintf("%016x", 0xa00425fb&have)
+	none := fmt.Sprintf("%016x", 0)
+	require.Equal(t, map[string]string{
+		"CapInh": none, "CapPrm": full, "CapEff": full, "CapBnd": full, "CapAmb": none, "NoNewPrivs": "1", "Uid": "0 0 0 0", "Gid": "0 0 0 0", "Groups": "",
+	}, status())
+	require.Equal(t, map[string]string{
+		"CapInh": none, "CapPrm": none, "CapEff": none, "CapBnd": full, "CapAmb": none, "NoNewPrivs": "1", "Uid": "33 33 33 33", "Gid": "44 44 44 44", "Groups": "",
+	}, status("--user", "33:44"))
+	c.must("run", "box:v1", "sh", "-c", `! busybox mknod /dev/disk b 254 0 && ! echo x >/proc/sys/kernel/core_pattern && ! busybox mount -t tmpfs x /etc && [ -z "$(cat /proc/kcore)" ]`)
+	_, err = c.run("run", "--user", "nobody", "box:v1", "true")
+	require.ErrorContains(t, err, `knows no "nobody"`)
+}
+
+// outputOf runs this test's own program, with its standard output in a file.
+func (c cli) outputOf(path string, args ...string) string {
+	c.Helper()
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
+	require.NoError(c, err)
+	defer f.Close()
+	cmd := exec.CommandContext(c.Context(), os.Args[0], append([]string{"--root", c.root}, args...)...)
+	cmd.Env = append(os.Environ(), beRootfs+"=1")
+	var complaints bytes.Buffer
+	cmd.Stdout, cmd.Stderr = f, &complaints
+	require.NoError(c, cmd.Run(), "%s", &complaints)
+	return path
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,7 +11,9 @@ import (
 	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
+	"github.com/slipway-engine/slipway/stages/03-rootfs/bundle"
 	"github.com/slipway-engine/slipway/stages/03-rootfs/pull"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -19,6 +22,7 @@ import (
 type runOptions struct {
 	*globals
 	env      []string
+	user     string
 	workdir  string
 	hostname string
 	readonly bool
@@ -32,8 +36,11 @@ func newRun(g *globals) *cobra.Command {
 		Use:   "run [flags] IMAGE [COMMAND [ARG...]]",
 		Short: "Run a command in a fresh copy of an image",
 		Long: `Run a command in a fresh copy of an image, which is pulled when it is not there. What the command writes is gone afterwards.
-The command has mounts, processes, IPC and host name of its own, and this machine's network. It is root on this
-machine with all that root may do: for a container use slipway-runtime or slipway.`,
+
+The command has mounts, processes, IPC and a host name of its own, the capabilities that Docker gives but for CAP_MKNOD, and no_new_privs; the
+kernel's settings below /proc and /sys are masked or read-only. What it is not: there is no limit on what it uses (no cgroup), no filter of
+system calls, no rules for devices, no user namespace, and it has this machine's network. For a program that you do not trust use
+slipway-runtime or slipway.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runRun(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), o, args[0], args[1:])
@@ -42,6 +49,7 @@ machine with all that root may do: for a container use slipway-runtime or slipwa
 	f := cmd.Flags()
 	f.SetInterspersed(false) // what follows the image belongs to the command
 	f.StringArrayVarP(&o.env, "env", "e", nil, "set `NAME=VALUE`")
+	f.StringVarP(&o.user, "user", "u", "", "`USER[:GROUP]` of the image, names or numbers, instead of its own")
 	f.StringVarP(&o.workdir, "workdir", "w", "", "start in this `DIR` of the image")
 	f.StringVar(&o.hostname, "hostname", "rootfs", "host `NAME` inside")
 	f.BoolVar(&o.readonly, "read-only", false, "nothing can be written")
@@ -93,11 +101,15 @@ func prepare(ctx context.Context, progress io.Writer, o runOptions, run *run, re
 		if err := json.Unmarshal(raw, &config); err != nil {
 			return fmt.Errorf("config of %s: %w", img.Name, err)
 		}
-		if p, err = programOf(config.Config, args, o); err != nil {
-			return err
-		}
 		chain, err := pull.Unpack(ctx, img, s.store, s.snapshots, options)
 		if err != nil {
+			return err
+		}
+		user, err := s.userOf(ctx, cmp.Or(o.user, config.Config.User), chain)
+		if err != nil {
+			return err
+		}
+		if p, err = programOf(config.Config, args, user, o); err != nil {
 			return err
 		}
 		p.root = run.root()
@@ -105,6 +117,21 @@ func prepare(ctx context.Context, progress io.Writer, o runOptions, run *run, re
 		return err
 	})
 	return p, err
+}
+
+// userOf finds a user with the image's own files.
+func (s *state) userOf(ctx context.Context, text, chain string) (user specs.User, err error) {
+	if text == "" {
+		return user, nil
+	}
+	err = s.look(ctx, func(t *forest) error {
+		dir, err := t.tree(ctx, chain)
+		if err == nil {
+			user, err = bundle.User(text, dir)
+		}
+		return err
+	})
+	return user, err
 }
 
 // quietly leaves out what is there already.
