@@ -93,6 +93,8 @@ func tolerate(h *tar.Header, name string, err error) error {
 		return nil
 	case errors.Is(err, unix.EPERM) && strings.HasPrefix(name, "user.") && h.Typeflag != tar.TypeReg && h.Typeflag != tar.TypeDir:
 		return nil
+	case errors.Is(err, unix.EPERM) && strings.HasPrefix(name, "trusted.") && InUserNamespace():
+		return nil
 	}
 	return fmt.Errorf("attribute %s: %w", shown(name), err)
 }

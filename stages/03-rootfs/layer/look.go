@@ -74,11 +74,11 @@ func (l *look) readXattrs(file string) error {
 // note keeps an attribute that belongs into a layer. SELinux labels are this machine's, and overlayfs's own say how it stores things.
 func (l *look) note(name, value string) {
 	switch {
-	case name == xattrOpaque:
+	case name == xattrOpaque || name == xattrUserOpaque:
 		l.opaque = value == "y"
-	case name == "trusted.overlay.redirect" || name == "trusted.overlay.metacopy":
+	case name == "trusted.overlay.redirect" || name == "trusted.overlay.metacopy" || name == "user.overlay.redirect" || name == "user.overlay.metacopy":
 		l.redirect = true
-	case strings.HasPrefix(name, "trusted.overlay."):
+	case strings.HasPrefix(name, "trusted.overlay."), strings.HasPrefix(name, "user.overlay."):
 	case name == "security.capability", strings.HasPrefix(name, "user."), strings.HasPrefix(name, "trusted."):
 		if l.xattrs == nil {
 			l.xattrs = map[string]string{}

@@ -9,7 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const xattrOpaque = "trusted.overlay.opaque"
+const (
+	xattrOpaque     = "trusted.overlay.opaque"
+	xattrUserOpaque = "user.overlay.opaque" // what overlayfs reads instead in a user namespace (option userxattr)
+)
 
 // whiteout carries out the entry base, which begins with ".wh.", in the directory fd, whose path is dir.
 func (a *applier) whiteout(fd int, dir, base string) error {
@@ -66,7 +69,11 @@ func (a *applier) opaque(fd int, dir string) error {
 }
 
 func setOpaque(fd int) error {
-	if err := unix.Fsetxattr(fd, xattrOpaque, []byte("y"), 0); err != nil {
+	err := unix.Fsetxattr(fd, xattrOpaque, []byte("y"), 0)
+	if errors.Is(err, unix.EPERM) && InUserNamespace() {
+		err = unix.Fsetxattr(fd, xattrUserOpaque, []byte("y"), 0)
+	}
+	if err != nil {
 		return fmt.Errorf("attribute %s: %w", xattrOpaque, err)
 	}
 	return nil

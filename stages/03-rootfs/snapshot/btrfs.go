@@ -18,8 +18,8 @@ type Btrfs struct {
 }
 
 // NewBtrfs opens the snapshots in dir, which must lie on btrfs. ErrLocked while another process has it open.
-func NewBtrfs(dir string) (*Btrfs, error) {
-	s, err := openStore(dir, discardSubvolume)
+func NewBtrfs(dir string, options ...Option) (*Btrfs, error) {
+	s, err := openStore(dir, "bind", discardSubvolume, options)
 	if err != nil {
 		return nil, err
 	}

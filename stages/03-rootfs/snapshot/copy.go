@@ -17,8 +17,8 @@ type Copy struct {
 }
 
 // NewCopy opens the snapshots in dir. ErrLocked while another process has it open.
-func NewCopy(dir string) (*Copy, error) {
-	s, err := openStore(dir, os.RemoveAll)
+func NewCopy(dir string, options ...Option) (*Copy, error) {
+	s, err := openStore(dir, "bind", os.RemoveAll, options)
 	if err != nil {
 		return nil, err
 	}
@@ -37,9 +37,9 @@ func (c *Copy) View(ctx context.Context, key, parent string, labels map[string]s
 
 func (c *Copy) create(ctx context.Context, kind Kind, key, parent string, labels map[string]string) ([]Mount, error) {
 	c.mu.Lock()
-	_, err := c.newRecordLocked(kind, key, parent, labels)
+	r, err := c.newRecordLocked(kind, key, parent, labels)
 	from := ""
-	if p := c.records[parent]; err == nil && p != nil && kind == Active {
+	if p := c.records[parent]; err == nil && p != nil && (kind == Active || r.Shifted) {
 		from = c.fs(p)
 	}
 	c.mu.Unlock()
@@ -50,7 +50,11 @@ func (c *Copy) create(ctx context.Context, kind Kind, key, parent string, labels
 	if err != nil {
 		return nil, fmt.Errorf("prepare snapshot %q: %w", key, err)
 	}
-	if err = c.branch(ctx, from, filepath.Join(dir, "fs")); err == nil { // the long part, without the lock
+	err = c.branch(ctx, from, filepath.Join(dir, "fs")) // the long part, without the lock
+	if err == nil && r.Shifted {
+		err = shift(ctx, filepath.Join(dir, "fs"), r.IDs, false)
+	}
+	if err == nil {
 		var mounts []Mount
 		if mounts, err = c.finish(dir, kind, key, parent, labels); err == nil {
 			return mounts, nil
@@ -94,16 +98,16 @@ func (c *Copy) Mounts(_ context.Context, key string) ([]Mount, error) {
 func (c *Copy) mountsLocked(r *record) ([]Mount, error) {
 	switch r.Kind {
 	case Active:
-		return []Mount{{Type: "bind", Source: c.fs(r), Options: []string{"rw", "rbind"}}}, nil
+		return r.mapped([]Mount{{Type: "bind", Source: c.fs(r), Options: []string{"rw", "rbind"}}}), nil
 	case View:
 		source, err := c.parentLocked(string(r.Parent))
 		if err != nil {
 			return nil, fmt.Errorf("snapshot %q: %w", r.Key, err)
 		}
-		if source == nil {
+		if source == nil || r.Shifted {
 			source = r
 		}
-		return []Mount{{Type: "bind", Source: c.fs(source), Options: []string{"ro", "rbind"}}}, nil
+		return r.mapped([]Mount{{Type: "bind", Source: c.fs(source), Options: []string{"ro", "rbind"}}}), nil
 	}
 	return nil, fmt.Errorf("snapshot %q is committed and has no mounts, ask for a view: %w", r.Key, ErrInvalid)
 }

@@ -42,6 +42,14 @@
 // Overlay keeps only the differences and lets overlayfs put them together: Prepare is two mkdirs. Copy copies
 // the whole parent; it works on any file system. The package snapshottest holds what both must do.
 //
+// # For a user namespace
+//
+// A container whose root is user 100000 outside wants the image's files to be 100000's. With the labels LabelUIDMap and LabelGIDMap
+// the mounts of a snapshot show them so; the disk stays as it is, and one layer serves all maps. Where the kernel
+// cannot map a mount the owners are changed on disk instead (ShiftOwners), and changed back by Commit.
+//
+// As root of a user namespace Overlay works too: overlayfs then keeps its notes in attributes that a user may set.
+//
 // # What is on disk
 //
 //	DIR/lock                  flock: one process at a time

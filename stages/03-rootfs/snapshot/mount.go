@@ -53,6 +53,17 @@ func SplitOptions(m Mount) (flags uintptr, data []string) {
 }
 
 func mountOne(m Mount, target string) error {
+	ids, options, err := takeIDMap(m.Options)
+	if err == nil && ids != nil {
+		m.Options = options
+		err = mountMapped(m, ids, target)
+	}
+	if err != nil {
+		return fmt.Errorf("mount %s %s on %s with other owners: %w", m.Type, m.Source, target, err)
+	}
+	if ids != nil {
+		return nil
+	}
 	flags, data := SplitOptions(m)
 	text, done, err := fitPage(strings.Join(data, ","))
 	if err != nil {

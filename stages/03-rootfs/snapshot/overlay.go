@@ -10,38 +10,42 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slipway-engine/slipway/stages/03-rootfs/layer"
 	"golang.org/x/sys/unix"
 )
 
 // Overlay is a Snapshotter that keeps the differences and lets overlayfs put them together.
 type Overlay struct {
 	*store
+	// userXattr: what overlayfs notes in attributes it keeps in those that a user may set, because we are root of a user
+	// namespace only (overlayfs.rst, "User xattr").
+	userXattr bool
 }
 
 // NewOverlay opens the snapshots in dir, whose file system must be one that overlayfs takes as upper layer (not
 // overlayfs itself, not NFS). ErrLocked while another process has it open.
-func NewOverlay(dir string) (*Overlay, error) {
+func NewOverlay(dir string, options ...Option) (*Overlay, error) {
 	if strings.ContainsAny(dir, `,:\`) {
 		return nil, fmt.Errorf("snapshot directory %q: a comma, colon or backslash cannot stand in overlayfs's options: %w", dir, ErrInvalid)
 	}
-	s, err := openStore(dir, os.RemoveAll)
+	s, err := openStore(dir, "overlay", os.RemoveAll, options)
 	if err != nil {
 		return nil, err
 	}
-	return &Overlay{s}, nil
+	return &Overlay{s, layer.InUserNamespace()}, nil
 }
 
 // Prepare implements Snapshotter.
-func (o *Overlay) Prepare(_ context.Context, key, parent string, labels map[string]string) ([]Mount, error) {
-	return o.create(Active, key, parent, labels)
+func (o *Overlay) Prepare(ctx context.Context, key, parent string, labels map[string]string) ([]Mount, error) {
+	return o.create(ctx, Active, key, parent, labels)
 }
 
 // View implements Snapshotter.
-func (o *Overlay) View(_ context.Context, key, parent string, labels map[string]string) ([]Mount, error) {
-	return o.create(View, key, parent, labels)
+func (o *Overlay) View(ctx context.Context, key, parent string, labels map[string]string) ([]Mount, error) {
+	return o.create(ctx, View, key, parent, labels)
 }
 
-func (o *Overlay) create(kind Kind, key, parent string, labels map[string]string) ([]Mount, error) {
+func (o *Overlay) create(ctx context.Context, kind Kind, key, parent string, labels map[string]string) ([]Mount, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	r, err := o.newRecordLocked(kind, key, parent, labels)
@@ -52,7 +56,10 @@ func (o *Overlay) create(kind Kind, key, parent string, labels map[string]string
 	if err != nil {
 		return nil, fmt.Errorf("prepare snapshot %q: %w", key, err)
 	}
-	if err = o.likeParentLocked(dir, parent); err == nil {
+	if err = o.likeParentLocked(dir, parent); err == nil && r.Shifted {
+		err = o.shiftLocked(ctx, dir, r)
+	}
+	if err == nil {
 		err = o.publishLocked(dir, r)
 	}
 	if err != nil {
@@ -86,6 +93,38 @@ func (o *Overlay) likeParentLocked(dir, parent string) error {
 	return copyAttributes(from, to)
 }
 
+// shiftLocked changes the owner of each file that the snapshot in dir, not published yet, will show; overlayfs copies it up for that.
+func (o *Overlay) shiftLocked(ctx context.Context, dir string, r *record) error {
+	chain, err := o.chainLocked(r)
+	if err != nil {
+		return err
+	}
+	ms, err := o.mounts(Active, filepath.Join(dir, "fs"), filepath.Join(dir, "work"), o.dirs(chain))
+	if err != nil {
+		return err
+	}
+	at := filepath.Join(dir, "merged")
+	if err := os.Mkdir(at, 0o700); err != nil {
+		return err
+	}
+	err = Apart(func() error {
+		err := MountAll(ms, at)
+		if err == nil {
+			err = shift(ctx, at, r.IDs, false)
+		}
+		return err
+	})
+	return errors.Join(err, os.Remove(at))
+}
+
+func (o *Overlay) dirs(chain []*record) []string {
+	lowers := make([]string, len(chain))
+	for i, p := range chain {
+		lowers[i] = o.fs(p)
+	}
+	return lowers
+}
+
 // newRecordLocked checks what can be wrong with a request for a new snapshot.
 func (s *store) newRecordLocked(kind Kind, key, parent string, labels map[string]string) (*record, error) {
 	if key == "" {
@@ -97,10 +136,18 @@ func (s *store) newRecordLocked(kind Kind, key, parent string, labels map[string
 	if _, err := s.parentLocked(parent); err != nil {
 		return nil, fmt.Errorf("snapshot %q: %w", key, err)
 	}
+	ids, err := parseIDMap(labels[LabelUIDMap], labels[LabelGIDMap])
+	if err != nil {
+		return nil, fmt.Errorf("snapshot %q: %w", key, err)
+	}
 	now := time.Now().UTC()
-	return &record{
-		Version: 1, Kind: kind, Key: []byte(key), Parent: []byte(parent), Labels: maps.Clone(labels), Created: now, Updated: now,
-	}, nil
+	r := &record{
+		Version: 1, Kind: kind, Key: []byte(key), Parent: []byte(parent), Labels: maps.Clone(labels), Created: now, Updated: now, IDs: ids,
+	}
+	if r.Shifted = ids != nil && !s.mayMap(); r.Shifted && (overlaps(ids.UIDs) || overlaps(ids.GIDs)) {
+		return nil, fmt.Errorf("snapshot %q: this kernel cannot map the mount, and the ids of host and container overlap: %w", key, ErrInvalid)
+	}
+	return r, nil
 }
 
 // Mounts implements Snapshotter.
@@ -122,11 +169,32 @@ func (o *Overlay) mountsLocked(r *record) ([]Mount, error) {
 	if err != nil {
 		return nil, err
 	}
-	lowers := make([]string, len(chain))
-	for i, p := range chain {
-		lowers[i] = o.fs(p)
+	lowers := o.dirs(chain)
+	if r.Shifted && r.Kind == View {
+		lowers = append([]string{o.fs(r)}, lowers...) // where the files have their other owners
 	}
-	return overlayMounts(r.Kind, o.fs(r), o.path(r.ID, "work"), lowers)
+	ms, err := o.mounts(r.Kind, o.fs(r), o.path(r.ID, "work"), lowers)
+	return r.mapped(ms), err
+}
+
+// mapped adds the map to the mounts, where they are to do the mapping.
+func (r *record) mapped(ms []Mount) []Mount {
+	for i := range ms {
+		if r.IDs != nil && !r.Shifted {
+			ms[i].Options = append(ms[i].Options, r.IDs.options()...)
+		}
+	}
+	return ms
+}
+
+func (o *Overlay) mounts(kind Kind, upper, work string, lowers []string) ([]Mount, error) {
+	ms, err := overlayMounts(kind, upper, work, lowers)
+	for i := range ms {
+		if o.userXattr && ms[i].Type == "overlay" {
+			ms[i].Options = append(ms[i].Options, "userxattr")
+		}
+	}
+	return ms, err
 }
 
 // maxLowers is OVL_MAX_STACK of the kernel.

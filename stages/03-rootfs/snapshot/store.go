@@ -24,6 +24,7 @@ type store struct {
 	dir  string   // immutable
 	lock *os.File // flock for the life of the store
 
+	mayMap  func() bool            // whether the kernel maps the owners of its mounts; asked when the first wants it
 	discard func(dir string) error // removes a snapshot's directory; os.RemoveAll where there is nothing faster
 
 	mu      sync.Mutex         // guards all below
@@ -31,6 +32,13 @@ type store struct {
 	nextID  uint64
 	damaged []error
 }
+
+// Option is one of opening snapshots.
+type Option func(*store)
+
+// ShiftOwners gives files other owners by chown(2), for file systems whose mounts the kernel cannot map. Where that is so it is found out without
+// this option.
+func ShiftOwners() Option { return func(s *store) { s.mayMap = func() bool { return false } } }
 
 // record is a snapshot on disk. Its directory is named by ID, which never changes.
 type record struct {
@@ -42,7 +50,9 @@ type record struct {
 	Labels  map[string]string `json:"labels,omitempty"`
 	Created time.Time         `json:"created"`
 	Updated time.Time         `json:"updated"`
-	Usage   *Usage            `json:"usage,omitempty"` // of a Committed one
+	Usage   *Usage            `json:"usage,omitempty"`   // of a Committed one
+	IDs     *IDMap            `json:"ids,omitempty"`     // its mounts show other owners
+	Shifted bool              `json:"shifted,omitempty"` // and its files have them: the kernel cannot map their mount
 }
 
 func (r *record) info() Info {
@@ -53,7 +63,7 @@ func (r *record) info() Info {
 }
 
 // openStore locks the directory, sweeps what was being made or removed when the last process ended, and reads the rest.
-func openStore(dir string, discard func(dir string) error) (*store, error) {
+func openStore(dir, kind string, discard func(dir string) error, options []Option) (*store, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
@@ -62,6 +72,10 @@ func openStore(dir string, discard func(dir string) error) (*store, error) {
 		return nil, fmt.Errorf("open snapshots: %w", err)
 	}
 	s := &store{dir: dir, discard: discard, records: map[string]*record{}, nextID: 1}
+	s.mayMap = sync.OnceValue(func() bool { return canMap(kind, s.path()) })
+	for _, o := range options {
+		o(s)
+	}
 	if s.lock, err = lockFile(filepath.Join(dir, "lock")); err != nil {
 		return nil, fmt.Errorf("open snapshots: %w", err)
 	}
@@ -434,6 +448,11 @@ func (s *store) commit(ctx context.Context, name, key string, parent *string, la
 	s.mu.Unlock()
 	if err != nil {
 		return err
+	}
+	if r.Shifted { // what is committed has the owners that its layer gives it
+		if err := shift(ctx, dir, r.IDs, true); err != nil {
+			return fmt.Errorf("commit snapshot %q: %w", key, err)
+		}
 	}
 	usage, err := diskUsage(ctx, dir)
 	if err != nil {

@@ -7,33 +7,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"github.com/slipway-engine/slipway/stages/03-rootfs/layout"
 	"github.com/slipway-engine/slipway/stages/03-rootfs/pull"
 	"github.com/slipway-engine/slipway/stages/03-rootfs/snapshot"
-	"golang.org/x/sys/unix"
 )
-
-// apart runs f in a thread with a mount namespace of its own: what f mounts is seen by nobody else, and gone when the thread is, even
-// after kill -9.
-func apart(f func() error) error {
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		done <- func() error {
-			if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
-				return fmt.Errorf("new mount namespace: %w", err)
-			}
-			if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
-				return fmt.Errorf("keep mounts to ourselves: %w", err)
-			}
-			return f()
-		}()
-	}()
-	return <-done
-}
 
 // forest is the trees that are looked at together.
 type forest struct {
@@ -49,7 +28,7 @@ func (s *state) look(ctx context.Context, f func(*forest) error) error {
 		return err
 	}
 	t := &forest{state: s, dir: dir}
-	err = apart(func() error { return f(t) })
+	err = snapshot.Apart(func() error { return f(t) })
 	for _, v := range t.views {
 		err = errors.Join(err, s.snapshots.Remove(context.WithoutCancel(ctx), v))
 	}

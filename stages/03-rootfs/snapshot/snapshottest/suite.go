@@ -42,6 +42,7 @@ func RunBelow(t *testing.T, base string, open func(dir string) (snapshot.Snapsho
 		{"half-made ones are swept", sweep},
 		{"one process at a time", locked},
 		{"rebase", rebase},
+		{"other owners for a user namespace", otherOwners},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
