@@ -21,12 +21,12 @@ func DefaultDevices() []Device {
 // DefaultLinks are the links of runtime-linux.md, "Dev symbolic links", and ptmx, which leads into the container's own devpts.
 func DefaultLinks() []Link {
 	return []Link{
-		{"pts/ptmx", "/dev/ptmx"},
-		{"/proc/self/fd", "/dev/fd"},
-		{"/proc/self/fd/0", "/dev/stdin"},
-		{"/proc/self/fd/1", "/dev/stdout"},
-		{"/proc/self/fd/2", "/dev/stderr"},
-		{"/proc/kcore", "/dev/core"},
+		{Target: "pts/ptmx", Path: "/dev/ptmx"},
+		{Target: "/proc/self/fd", Path: "/dev/fd"},
+		{Target: "/proc/self/fd/0", Path: "/dev/stdin"},
+		{Target: "/proc/self/fd/1", Path: "/dev/stdout"},
+		{Target: "/proc/self/fd/2", Path: "/dev/stderr"},
+		{Target: "/proc/kcore", Path: "/dev/core", IfThere: true},
 	}
 }
 
@@ -72,16 +72,25 @@ func (r *Root) bindNode(d Device, tree launch.Slot) launch.Step {
 	return child(fmt.Sprintf("bind the host's %s (%d:%d)", d.Path, d.Major, d.Minor), "user_namespaces(7): mknod is not allowed inside", code...)
 }
 
-// links makes all symbolic links of one directory in one go: they lie in /dev.
+// links makes all symbolic links of one directory in one go: they lie in /dev. One that leads to a file of the kernel's that this
+// kernel does not have (/proc/kcore, CONFIG_PROC_KCORE) is left out, as runc does.
 func (r *Root) links() launch.Step {
 	code := r.open("/dev", realDirectory)
 	names := make([]string, 0, len(r.Links))
+	var here launch.Label // for the next instruction
 	for _, l := range r.Links {
 		_, name := split(l.Path)
 		names = append(names, name)
-		code = append(code, launch.Call(unix.SYS_SYMLINKAT, launch.Str(l.Target), r.target, launch.Str(name)).Or(unix.EEXIST))
+		link := launch.Call(unix.SYS_SYMLINKAT, launch.Str(l.Target), r.target, launch.Str(name)).Or(unix.EEXIST).At(here)
+		here = ""
+		if l.IfThere {
+			here = launch.Label("after " + name)
+			code = append(code, launch.Call(unix.SYS_FACCESSAT, atCwd, launch.Str(l.Target), launch.Int(unix.F_OK)).At(link.Label).On(unix.ENOENT, here))
+			link = link.At("")
+		}
+		code = append(code, link)
 	}
-	return child("link "+strings.Join(names, " ")+" in /dev", "runtime-spec runtime-linux.md, dev symbolic links", append(code, closeSlot(r.target))...)
+	return child("link "+strings.Join(names, " ")+" in /dev", "runtime-spec runtime-linux.md, dev symbolic links", append(code, closeSlot(r.target).At(here))...)
 }
 
 func split(path string) (dir, name string) {

@@ -60,7 +60,10 @@ type Device struct {
 }
 
 // Link is a symbolic link.
-type Link struct{ Target, Path string }
+type Link struct {
+	Target, Path string
+	IfThere      bool // make it only if the host has the target
+}
 
 // Slots hands out the child's registers.
 type Slots struct{ last launch.Slot }

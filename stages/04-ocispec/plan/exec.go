@@ -70,7 +70,11 @@ func (c *compiler) enterContainer() []launch.Step {
 	if c.facts.JoinsPIDInside() {
 		steps = append(steps, launch.Below(0, "inside", "pid_namespaces(7): nobody moves into one, but children are born there; clone(2), CLONE_PARENT: still our child"))
 	}
-	return append(steps, newSession())
+	steps = append(steps, newSession())
+	if !c.req.NoNewKeyring {
+		steps = append(steps, keyring("the container's", c.req.ID))
+	}
+	return steps
 }
 
 // joinAll joins every namespace in which the container is not where we are, in one call. The pid namespace is among them only

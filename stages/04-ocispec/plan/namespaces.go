@@ -181,7 +181,7 @@ func (c *compiler) members(join []*joinedNamespace) []launch.Step {
 	}
 	steps = append(steps, newSession())
 	if !c.req.NoNewKeyring {
-		steps = append(steps, keyring(c.req.ID))
+		steps = append(steps, keyring("a new", c.req.ID))
 	}
 	if len(c.spec.Linux.TimeOffsets) > 0 {
 		steps = append(steps, c.timeOffsets()...)
@@ -198,8 +198,9 @@ func notDumpable() launch.Step {
 		launch.Call(unix.SYS_PRCTL, launch.Int(unix.PR_SET_DUMPABLE), launch.Int(0), launch.Int(0), launch.Int(0), launch.Int(0)))
 }
 
-func keyring(id string) launch.Step {
-	return child("join a new session keyring", "keyctl(2): keys of the caller's session are not for the container",
+// keyring makes the container's session keyring, or, when exec comes later, joins it.
+func keyring(which, id string) launch.Step {
+	return child("join "+which+" session keyring", "keyctl(2): keys of the caller's session are not for the container",
 		launch.Call(unix.SYS_KEYCTL, launch.Int(unix.KEYCTL_JOIN_SESSION_KEYRING), launch.Str("_ses."+id)).Or(unix.ENOSYS))
 }
 

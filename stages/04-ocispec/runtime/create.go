@@ -120,7 +120,7 @@ func (rt *Runtime) reserve(opts CreateOptions, s *spec.Config, group *cgroup.Gro
 	}
 	record := &state.Record{
 		ID: opts.ID, Version: s.Version, Bundle: opts.Bundle, Rootfs: s.Root.Path, Created: time.Now().UTC(),
-		Owner: uint32(os.Getuid()), Annotations: s.Annotations, Hooks: s.Hooks, PIDNS: spec.New(s.Spec, specs.PIDNamespace),
+		Owner: uint32(os.Getuid()), Annotations: s.Annotations, Hooks: s.Hooks, PIDNS: spec.New(s.Spec, specs.PIDNamespace), NoKeyring: opts.NoNewKeyring,
 	}
 	if group != nil {
 		record.Cgroup, record.Unit = group.Path(), group.Unit()

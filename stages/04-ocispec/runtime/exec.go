@@ -112,7 +112,7 @@ func (c *Container) compileExec(s *specs.Spec, opts ExecOptions) (*plan.Plan, er
 	if err != nil {
 		return nil, err
 	}
-	p, err := plan.CompileExec(s, facts, plan.Request{ID: c.ID, ConsoleSocket: opts.Terminal != nil, Foreground: opts.Attach != nil, PreserveFDs: opts.PreserveFDs}, plan.Acts{
+	p, err := plan.CompileExec(s, facts, plan.Request{ID: c.ID, NoNewKeyring: c.NoKeyring, ConsoleSocket: opts.Terminal != nil, Foreground: opts.Attach != nil, PreserveFDs: opts.PreserveFDs}, plan.Acts{
 		Attach: func(*launch.Run) error { return opts.Attach() },
 		OpenTarget: func(r *launch.Run, slot launch.Slot) error {
 			return holdTarget(r, c.Process, slot, slices.Contains(facts.Join, specs.PIDNamespace) && !facts.JoinsPIDInside())

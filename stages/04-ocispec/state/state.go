@@ -44,8 +44,9 @@ type Record struct {
 	Process     *Process          `json:"process,omitempty"` // nil until create has come to its end
 	Late        map[int]string    `json:"late,omitempty"`    // names of the steps behind the start gate
 	Hooks       *specs.Hooks      `json:"hooks,omitempty"`
-	OnHost      int               `json:"on_host,omitempty"` // without a mount namespace: how many mounts lie on Rootfs with ours, which are the host's
-	PIDNS       bool              `json:"pid_ns,omitempty"`  // it has a pid namespace of its own: with its first process all die
+	OnHost      int               `json:"on_host,omitempty"`        // without a mount namespace: how many mounts lie on Rootfs with ours, which are the host's
+	NoKeyring   bool              `json:"no_new_keyring,omitempty"` // create was told --no-new-keyring; exec does as it did
+	PIDNS       bool              `json:"pid_ns,omitempty"`         // it has a pid namespace of its own: with its first process all die
 }
 
 // Process names a process for ever: a pid alone is used again.
