@@ -36,4 +36,73 @@ func TestKnownPatterns(t *testing.T) {
 	}
 }
 
-var known = []difference{}
+// known, by the part of the container that differs. runc is 1.1.5 and crun 1.8.1, as Debian 12 has them.
+var known = []difference{
+	// masks
+	{peer: "runc", cases: "*", fact: "mount /proc/[kti]*", reason: "a mask is the host's /dev/null, opened and verified before the container can touch it; runc 1.1 binds the container's own (CVE-2025-31133)"},
+	{peer: "runc", cases: "exec *", fact: "exec mount /proc/[kti]*", reason: "as above"},
+	{peer: "runc", cases: "masks of all kinds", fact: "mount /*/*", reason: "as above"},
+	{peer: "crun", cases: "*", fact: "mount /proc/[akti]*", reason: "crun remounts a mask read-only; /dev/null has nothing to protect. Its masks of directories are limited by size=0, ours by being read-only file systems"},
+	{peer: "crun", cases: "exec *", fact: "exec mount /proc/[akti]*", reason: "as above"},
+	{peer: "crun", cases: "*", fact: "mount /sys/firmware #1", reason: "as above"},
+	{peer: "crun", cases: "exec *", fact: "exec mount /sys/firmware #1", reason: "as above"},
+	{peer: "crun", cases: "masks of all kinds", fact: "mount /*/* #?", reason: "as above, and it mounts each twice"},
+	{peer: "crun", cases: "*engine*", fact: "mount /proc/*", reason: "a read-only path keeps nosuid, nodev and noexec of /proc with us and runc; crun loses them"},
+	{peer: "crun", cases: "exec in the engine's", fact: "exec mount /proc/*", reason: "as above"},
+
+	// mounts
+	{peer: "*", cases: "*", fact: "mount /sys/fs/cgroup #1", reason: "config.json asks for ro: the directory that holds the hierarchies is read-only with us, on v1 too; theirs stays writable (and crun's says size=)"},
+	{peer: "*", cases: "exec *", fact: "exec mount /sys/fs/cgroup #1", reason: "as above"},
+	{peer: "*", cases: "mount cgroup again", fact: "mount /data #1", reason: "as above"},
+	{peer: "crun", cases: "*", fact: "mount /sys #1", reason: "ro is set on the file system with us and runc, on the mount alone with crun"},
+	{peer: "crun", cases: "exec *", fact: "exec mount /sys #1", reason: "as above"},
+	{peer: "*", cases: "namespace cgroup", fact: "file /sys/fs/cgroup", reason: "mode of the tmpfs: ours is 0755, runc takes that of sysfs's directory, crun the default of tmpfs"},
+	{peer: "*", cases: "root propagation shared", fact: "mount /*", reason: "what is mounted below a shared mount is shared (mount_namespaces(7)); runc and crun make them private again"},
+	{peer: "*", cases: "root propagation shared", fact: "mount /*/*/*/*", reason: "as above"},
+	{peer: "crun", cases: "root propagation shared", fact: "mount / #1", sometimes: true, reason: "as above"},
+	{peer: "crun", cases: "mount bind with all that forbids", fact: "mount /tmp #1", reason: "nosymfollow is a word of the specification; crun 1.8 knows it for remounts only"},
+	{peer: "crun", cases: "mount bind [ru]*", fact: "mount /tmp #1", reason: "the propagation that a mount asks for holds; crun makes it private afterwards"},
+	{peer: "crun", cases: "mount bind to a new place", fact: "file /very", reason: "crun makes missing directories with the sticky bit"},
+	{peer: "runc", cases: "mount tmpfs", fact: "file /tmp", reason: "mode=1770 was asked for; runc 1.1 sets that of the directory below"},
+	{peer: "*", cases: "mount tmpfs *", fact: "mount /[td]*", reason: "a tmpfs without a mode gets that of the directory below, as runc's: with us by mode=, which mountinfo shows"},
+	{peer: "crun", cases: "mount tmpfs *", fact: "file /[td]*", reason: "as above; crun leaves 1777"},
+	{peer: "runc", cases: "mount n*", fact: "mount /proc/[kt]*", sometimes: true, reason: "see masks"},
+	{peer: "crun", cases: "namespace of users*", fact: "mount /dev/*", reason: "bound device nodes: crun adds nosuid and noexec, which mean nothing for a device"},
+	{peer: "crun", cases: "exec in a namespace of users", fact: "exec mount /dev/*", reason: "as above"},
+	{peer: "runc", cases: "namespace of users*", fact: "file /dev/mqueue", reason: "it belongs to root inside with us and crun; with runc its group is nobody's"},
+	{peer: "runc", cases: "exec in a namespace of users", fact: "exec file /dev/mqueue", reason: "as above"},
+	{peer: "crun", cases: "*", fact: "file /dev/core", sometimes: true, reason: "this kernel has no /proc/kcore, and crun makes the link all the same"},
+	{peer: "crun", cases: "exec *", fact: "exec file /dev/core", sometimes: true, reason: "as above"},
+
+	// cgroups
+	{peer: "*", cases: "*", fact: "cgroup devices.list", reason: "runc 1.1 allows 10:200 (tun), which 1.2 took back; crun allows 5:1, the machine's console, and everything when config.json has no rules"},
+
+	// the process
+	{peer: "runc", cases: "hostname and domainname", fact: "domainname", reason: "runc 1.1 does not know it"},
+	{peer: "*", cases: "process on a lower priority", fact: "ioprio", reason: "they do not know process.ioPriority yet"},
+	{peer: "*", cases: "process with a scheduler", fact: "nice", reason: "they do not know process.scheduler yet"},
+	{peer: "*", cases: "process with a scheduler", fact: "scheduler", reason: "as above"},
+	{peer: "runc", cases: "odd: personality", fact: "machine", reason: "runc 1.1 does not know linux.personality"},
+	{peer: "runc", cases: "odd: personality", fact: "personality", reason: "as above"},
+	{peer: "crun", cases: "process as a user nobody knows", fact: "env 02", reason: "HOME is / for a user without an entry, as with runc; crun sets none"},
+	{peer: "*", cases: "mount bind a file", fact: "env 02", reason: "/etc/passwd is the mounted file, which is no passwd: with us HOME is what the image's said, read before the mounts"},
+	{peer: "crun", cases: "*", fact: "keyring", reason: "crun names the session keyring by the id alone"},
+	{peer: "crun", cases: "exec *", fact: "exec keyring", reason: "a process of exec joins the container's keyring, as with runc; crun leaves it the caller's"},
+	{peer: "crun", cases: "exec *", fact: "exec leads", reason: "a process of exec leads a session of its own, as with runc: signals of the caller's terminal are not for it"},
+	{peer: "runc", cases: "exec *", fact: "exec fd 0", reason: "standard input of exec is the caller's own; runc 1.1 puts a pipe between"},
+
+	// seccomp
+	{peer: "crun", cases: "seccomp of the engine*", fact: "call number *", reason: "a system call newer than the profile answers ENOSYS, as with runc: programs then try the older one"},
+	{peer: "crun", cases: "exec in the engine's", fact: "exec call number *", reason: "as above"},
+
+	// what one refuses and another takes
+	{peer: "runc", cases: "devices", fact: "refused", reason: "runc 1.1 does not survive a /dev/null that is configured with mode 0600"},
+	{peer: "*", cases: "seccomp with numbers of its own", fact: "refused", reason: "they refuse what their libseccomp does not know"},
+	{peer: "crun", cases: "root propagation unbindable", fact: "refused", sometimes: true, reason: "an unbindable root cannot be bound on itself"},
+	{peer: "crun", cases: "namespace twice", fact: "refused", reason: "config-linux.md: no type may stand twice; runc refuses it too"},
+	{peer: "*", cases: "odd: time offsets without a namespace", fact: "refused", reason: "config-linux.md: offsets need a new time namespace; they would hold for nobody"},
+	{peer: "crun", cases: "process with a relative working directory", fact: "refused", reason: "config.md: cwd MUST be absolute; runc refuses it too"},
+	{peer: "*", cases: "mount on proc", fact: "refused", reason: "only a few files below /proc may be covered (CVE-2019-16884); runc 1.1 lets a tmpfs through"},
+	{peer: "*", cases: "odd: version *", fact: "refused", reason: "a configuration of another major version is not understood; config.md: a runtime MUST generate an error"},
+	{peer: "crun", cases: "resource pids without a limit", fact: "refused", reason: "config-linux.md: -1 is unlimited; crun 1.8 writes the number"},
+}

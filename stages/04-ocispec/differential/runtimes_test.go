@@ -151,18 +151,22 @@ func (f Facts) fromOutside(pid int) {
 	f["created setgroups"] = firstLines(dir + "/setgroups")
 }
 
-// waitFor waits for a container, whose parent this process is since its runtime left (PR_SET_CHILD_SUBREAPER).
+// waitFor waits for a container, whose parent this process is since its runtime left (PR_SET_CHILD_SUBREAPER). Others that runtimes
+// have left behind are reaped too: while one of them is a zombie in the container's pid namespace, the container cannot end.
 func waitFor(t *testing.T, pid int) unix.WaitStatus {
 	t.Helper()
 	var status unix.WaitStatus
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		n, err := unix.Wait4(pid, &status, unix.WNOHANG, nil)
-		if err == unix.EINTR || n == 0 && err == nil {
-			continue
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+		switch n, err := unix.Wait4(-1, &status, unix.WNOHANG, nil); {
+		case err == unix.EINTR:
+		case err != nil:
+			require.NoError(t, err, "wait for the container")
+		case n == pid:
+			return status
+		case n == 0:
+			time.Sleep(time.Millisecond)
 		}
-		require.NoError(t, err, "wait for the container")
-		return status
 	}
-	require.Fail(t, "the container does not end")
+	require.Fail(t, "the container does not end", firstLines(fmt.Sprintf("/proc/%d/stack", pid)))
 	return status
 }

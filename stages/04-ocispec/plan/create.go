@@ -178,11 +178,13 @@ func (c *compiler) born() []launch.Step {
 	return append(steps, c.oomScore()...)
 }
 
-// later tells which namespaces cannot come with the clone: a time namespace whose clocks are to be set, and a cgroup namespace
+// later tells which namespaces cannot come with the clone: a time namespace whose clocks are to be set; an ipc namespace whose
+// message queues are to be the new user namespace's root's, who is not yet there; and a cgroup namespace
 // of a child that is not born in its group, because the namespace is rooted where its first member is at that moment. A second
 // clone (below) is made by a member of the group.
 func (c *compiler) later(kind specs.LinuxNamespaceType) bool {
-	return kind == specs.TimeNamespace && len(c.spec.Linux.TimeOffsets) > 0 ||
+	return kind == specs.IPCNamespace && spec.New(c.spec, specs.UserNamespace) ||
+		kind == specs.TimeNamespace && len(c.spec.Linux.TimeOffsets) > 0 ||
 		kind == specs.CgroupNamespace && !c.below() && (c.facts.Cgroup.Files > 0 || c.facts.Cgroup.Path != "" && !c.facts.Cgroup.Born)
 }
 

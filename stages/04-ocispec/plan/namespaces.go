@@ -173,6 +173,9 @@ func (c *compiler) members(join []*joinedNamespace) []launch.Step {
 	}
 	if spec.New(c.spec, specs.UserNamespace) {
 		steps = append(steps, launch.BecomeRoot())
+		if spec.New(c.spec, specs.IPCNamespace) {
+			steps = append(steps, child("make the ipc namespace", "mq_overview(7): the root of its queues belongs to whoever makes it", launch.Call(unix.SYS_UNSHARE, launch.Int(unix.CLONE_NEWIPC))))
+		}
 	}
 	if c.below() {
 		flags, names := c.fresh()

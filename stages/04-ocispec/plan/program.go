@@ -110,16 +110,22 @@ func (c *compiler) candidates() []string {
 func (c *compiler) findProgram() launch.Step {
 	var code []launch.Instr
 	list := c.candidates()
-	for _, p := range list {
-		look := launch.Call(unix.SYS_FACCESSAT, atCwd, launch.Str(p), launch.Int(unix.X_OK)).Goto(launch.Next)
+	try := func(i int) launch.Label { return launch.Label(fmt.Sprint("candidate ", i)) }
+	for i, p := range list {
+		look := launch.Call(unix.SYS_FACCESSAT, atCwd, launch.Str(p), launch.Int(unix.X_OK)).At(try(i))
 		if len(list) > 1 {
-			look = look.Or(unix.ENOENT, unix.ENOTDIR, unix.EACCES, unix.ELOOP)
+			for _, e := range []syscall.Errno{unix.ENOENT, unix.ENOTDIR, unix.EACCES, unix.ELOOP} {
+				look = look.On(e, try(i+1))
+			}
 		}
-		code = append(code, look)
+		isDirectory := launch.Call(unix.SYS_FACCESSAT, atCwd, launch.Str(p+"/."), launch.Int(unix.F_OK)).On(unix.ENOTDIR, launch.Next)
+		code = append(code, look, isDirectory)
 	}
-	if len(list) != 1 { // none of them: say so
-		code = append(code, launch.Expect(launch.Buf(8), 0, 1, 1, syscall.ENOENT))
+	errno := unix.EACCES // execve(2) of a directory
+	if len(list) != 1 {
+		errno = unix.ENOENT // none of them
 	}
+	code = append(code, launch.Expect(launch.Buf(8), 0, 1, 1, errno).At(try(len(list))))
 	return child(FindProgram+" "+c.proc.Args[0], "a missing program is an error of create", code...)
 }
 
