@@ -156,7 +156,12 @@ func cgroupFacts(g *cgroup.Group, s *specs.Spec) (plan.CgroupFacts, error) {
 		return f, err
 	}
 	shown := s != nil && slices.ContainsFunc(s.Mounts, func(m specs.Mount) bool { return m.Type == "cgroup" })
+	seen := map[string]bool{} // a hierarchy can be mounted in many places, one of them inside another container's root
 	for _, p := range points {
+		if seen[p.kind+p.controllers()] {
+			continue
+		}
+		seen[p.kind+p.controllers()] = true
 		switch p.kind {
 		case "cgroup":
 			f.Files++
