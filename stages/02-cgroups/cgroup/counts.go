@@ -112,14 +112,24 @@ func planUnified(now facts, r *specs.LinuxResources) ([]write, error) {
 		}
 		if controller != "cgroup" {
 			if v, err := now.need(controller, "unified "+file); err != nil || v != 2 {
-				return nil, &NoControllerError{Controller: controller, For: "unified " + file, Why: "it is not on a cgroup v2 hierarchy here"}
+				return nil, fmt.Errorf("invalid configuration: %w", &NoControllerError{Controller: controller, For: "unified " + file, Why: "it is not on a cgroup v2 hierarchy here"})
 			}
 		}
 		for _, line := range strings.Split(strings.TrimSuffix(r.Unified[file], "\n"), "\n") {
 			all = append(all, write{controller: controller, file: file, value: line})
 		}
 	}
-	return all, nil
+	return idleLast(all), nil
+}
+
+// idleLast moves cpu.idle to the end, if it is to be idle: the weight of an idle group cannot be changed.
+func idleLast(all []write) []write {
+	at := slices.IndexFunc(all, func(w write) bool { return w.file == "cpu.idle" && strings.TrimSpace(w.value) != "0" })
+	if at < 0 {
+		return all
+	}
+	idle := all[at]
+	return append(slices.Delete(all, at, at+1), idle)
 }
 
 func sortedKeys[V any](m map[string]V) []string {

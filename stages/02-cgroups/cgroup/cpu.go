@@ -60,19 +60,27 @@ func cpuBandwidthV1(now facts, c *specs.LinuxCPU) []write {
 		all = append(all, write{controller: "cpu", file: "cpu.cfs_quota_us", value: itoa(max(*c.Quota, -1))})
 	}
 	if set(c.Period) {
-		period := write{controller: "cpu", file: "cpu.cfs_period_us", value: itoa(*c.Period)}
-		if *c.Period >= now.period {
-			all = append([]write{period}, all...)
-		} else {
-			all = append(all, period)
-		}
+		all = withPeriod(all, write{controller: "cpu", file: "cpu.cfs_period_us", value: itoa(*c.Period)}, *c.Period >= now.period)
 	}
-	all = withBurst(now, c, "cpu.cfs_burst_us", all)
-	if set(c.RealtimePeriod) {
-		all = append(all, write{controller: "cpu", file: "cpu.rt_period_us", value: itoa(*c.RealtimePeriod)})
+	return append(withBurst(now, c, "cpu.cfs_burst_us", all), cpuRealtime(now, c)...)
+}
+
+// withPeriod puts a longer period before the quota and a shorter one after it.
+func withPeriod(quota []write, period write, longer bool) []write {
+	if longer {
+		return append([]write{period}, quota...)
 	}
+	return append(quota, period)
+}
+
+// cpuRealtime obeys the same law: runtime/period may not pass what the group above has left (sched-rt-group.rst).
+func cpuRealtime(now facts, c *specs.LinuxCPU) []write {
+	var all []write
 	if set(c.RealtimeRuntime) {
 		all = append(all, write{controller: "cpu", file: "cpu.rt_runtime_us", value: itoa(*c.RealtimeRuntime)})
+	}
+	if set(c.RealtimePeriod) {
+		all = withPeriod(all, write{controller: "cpu", file: "cpu.rt_period_us", value: itoa(*c.RealtimePeriod)}, *c.RealtimePeriod >= now.rtPeriod)
 	}
 	return all
 }

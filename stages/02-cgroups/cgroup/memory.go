@@ -20,8 +20,8 @@ func planMemory(now facts, r *specs.LinuxResources) ([]write, error) {
 	if set(m.Limit) && set(m.Swap) && *m.Limit > 0 && *m.Swap > 0 && *m.Swap < *m.Limit {
 		return nil, fmt.Errorf("memory.swap %d is memory and swap together: it cannot be below memory.limit %d", *m.Swap, *m.Limit)
 	}
-	if m.CheckBeforeUpdate != nil && *m.CheckBeforeUpdate && set(m.Limit) && *m.Limit > 0 && uint64(*m.Limit) < now.memUsage {
-		return nil, fmt.Errorf("memory.limit %d is below the %d bytes in use, and checkBeforeUpdate is set", *m.Limit, now.memUsage)
+	if err := checkUsage(now, m); err != nil {
+		return nil, err
 	}
 	if version == 1 && set(m.Limit) && *m.Limit > 0 && !set(m.Swap) && uint64(*m.Limit) > now.memSwap {
 		return nil, fmt.Errorf("memory.limit %d is above the %d that memory and swap may have together: raise memory.swap with it", *m.Limit, now.memSwap)
@@ -128,4 +128,21 @@ func swapValue(version int, now facts, total int64, m *specs.LinuxMemory) (strin
 		return "", fmt.Errorf("memory.swap %d is memory and swap together: it cannot be below the memory limit %d", total, limit)
 	}
 	return itoa(total - limit), nil
+}
+
+// checkUsage refuses a limit below what is in use, for those who would rather keep the old limit than lose the group
+// to an OOM kill.
+func checkUsage(now facts, m *specs.LinuxMemory) error {
+	if m.CheckBeforeUpdate == nil || !*m.CheckBeforeUpdate {
+		return nil
+	}
+	for _, l := range []struct {
+		name  string
+		limit *int64
+	}{{"memory+swap", m.Swap}, {"memory", m.Limit}} {
+		if set(l.limit) && *l.limit > 0 && uint64(*l.limit) < now.memUsage {
+			return fmt.Errorf("rejecting %s limit %d: it is below the %d bytes in use, and checkBeforeUpdate is set", l.name, *l.limit, now.memUsage)
+		}
+	}
+	return nil
 }

@@ -36,6 +36,8 @@ type facts struct {
 	period uint64 // CPU bandwidth now, in microseconds
 	quota  string // "max" or "-1" for none
 	burst  uint64
+
+	rtPeriod uint64 // v1: of the real-time budget
 }
 
 // plan translates resources into writes, in an order that the kernel accepts. devices on v2 are not files:

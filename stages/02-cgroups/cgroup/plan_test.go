@@ -61,7 +61,7 @@ func printPlan(t *testing.T, version int, resources, nowJSON []byte) string {
 	given := struct {
 		MemLimit, MemSwap, MemUsage *uint64
 		NoSwap                      bool
-		Period, Burst               *uint64
+		Period, Burst, RTPeriod     *uint64
 		Quota                       string
 		Missing                     []string
 	}{}
@@ -83,7 +83,7 @@ func printPlan(t *testing.T, version int, resources, nowJSON []byte) string {
 			return version
 		},
 		memLimit: or(given.MemLimit, Unlimited), memSwap: or(given.MemSwap, Unlimited), memUsage: or(given.MemUsage, 0),
-		noSwap: given.NoSwap, period: or(given.Period, 100000), burst: or(given.Burst, 0), quota: "max",
+		noSwap: given.NoSwap, period: or(given.Period, 100000), burst: or(given.Burst, 0), quota: "max", rtPeriod: or(given.RTPeriod, 1000000),
 	}
 	if given.Quota != "" {
 		now.quota = given.Quota

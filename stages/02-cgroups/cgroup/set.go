@@ -71,6 +71,8 @@ func (g *Group) carryOut(w write) error {
 	case errors.Is(err, unix.EBUSY) && strings.HasSuffix(w.file, "limit_in_bytes"):
 		usage, _ := p.read(strings.Replace(w.file, "limit_in", "usage_in", 1)) // best effort: it explains
 		return fmt.Errorf("%w (%s bytes in use cannot be reclaimed)", err, usage)
+	case errors.Is(err, unix.EINVAL) && strings.HasPrefix(w.file, "cpu.rt_"):
+		return fmt.Errorf("%w (a group has no more real-time budget than the one above it: cpu.rt_runtime_us there)", err)
 	}
 	return err
 }
@@ -96,7 +98,7 @@ func (g *Group) facts(r *specs.LinuxResources) (facts, error) {
 		}
 		return 0
 	}, memLimit: Unlimited, memSwap: Unlimited, period: 100000, quota: "max"}
-	if c := r.CPU; c != nil && (c.Quota != nil || c.Period != nil || c.Burst != nil) {
+	if c := r.CPU; c != nil && (c.Quota != nil || c.Period != nil || c.Burst != nil || c.RealtimePeriod != nil) {
 		if err := g.cpuFacts(&now); err != nil {
 			return now, err
 		}
@@ -115,7 +117,7 @@ func (g *Group) cpuFacts(now *facts) error {
 		return nil // plan says so
 	}
 	if p.tree.version == 1 {
-		return errors.Join(p.number("cpu.cfs_period_us", &now.period), p.number("cpu.cfs_burst_us", &now.burst))
+		return errors.Join(p.number("cpu.cfs_period_us", &now.period), p.number("cpu.cfs_burst_us", &now.burst), p.number("cpu.rt_period_us", &now.rtPeriod))
 	}
 	line, err := p.read("cpu.max")
 	if errors.Is(err, fs.ErrNotExist) {
