@@ -19,9 +19,17 @@ func (c *compiler) openJoinFiles() []launch.Step {
 	return []launch.Step{parent("open the cgroup in every hierarchy", "cgroups(7): on v1 nobody can be born in a group", func(r *launch.Run) error { return c.acts.JoinFiles(r, c.files) })}
 }
 
-// joinCgroup is the child's first act: "0" stands for whoever writes it. All that follows is within the budget.
+// joinCgroup is the child's first act: all that follows is within the budget.
 func (c *compiler) joinCgroup() []launch.Step {
-	var steps []launch.Step
+	steps := c.enterGroup()
+	if c.facts.Cgroup.Kept {
+		steps = append(steps, parent("let the process go that has kept the scope", "org.freedesktop.systemd1(5): a scope ends with its last process; the limit of processes counts the child alone from now on", c.acts.Settle))
+	}
+	return steps
+}
+
+// enterGroup takes the child to where it was not born: "0" stands for whoever writes it.
+func (c *compiler) enterGroup() (steps []launch.Step) {
 	switch {
 	case c.facts.Cgroup.Moved:
 		steps = append(steps, parent("have systemd move it to cgroup "+c.facts.Cgroup.Path, "cgroup-v2.rst, delegation containment: an ordinary user may move nothing from outside into the user manager's groups", c.acts.MoveIn))

@@ -42,6 +42,7 @@ type CgroupFacts struct {
 	Path    string        // of the container, absolute in each hierarchy; empty: it gets none of its own
 	Born    bool          // the child is born in its group (v2, CLONE_INTO_CGROUP)
 	Moved   bool          // the child is moved there by systemd, as the caller may not
+	Kept    bool          // a process of ours keeps the group, a systemd scope, until the child is there
 	Files   int           // how many files the child writes itself into to be in its groups (v1)
 	V2      bool          // a mount of type cgroup shows the one tree of v2
 	Dir     string        // v2: the container's directory on the host
@@ -73,6 +74,7 @@ type Acts struct {
 	OpenCgroup    func(*launch.Run, launch.Slot) error
 	JoinFiles     func(*launch.Run, []launch.Slot) error
 	MoveIn        func(*launch.Run) error
+	Settle        func(*launch.Run) error // end the process that has kept the group
 	ConsoleSocket func(*launch.Run, launch.Slot) error
 	Attach        func(*launch.Run) error // take the terminal's master that the child has sent
 	Listen        func(*launch.Run, launch.Slot) error

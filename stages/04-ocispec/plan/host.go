@@ -7,33 +7,11 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/rlimits"
 )
-
-// mapIDs writes the maps of the new user namespace. The kernel takes each map once and whole (user_namespaces(7)).
-func (c *compiler) mapIDs() launch.Step {
-	uids, gids := c.spec.Linux.UIDMappings, c.spec.Linux.GIDMappings
-	return parent("map user and group ids", "user_namespaces(7): an id without a map is nobody; only the parent may map more than itself", func(r *launch.Run) error {
-		if c.facts.Rootless { // an ordinary user must give up setgroups before gid_map is accepted
-			if err := writeProc(r.PID(), "setgroups", "deny"); err != nil && !errors.Is(err, os.ErrNotExist) {
-				return err
-			}
-		}
-		return errors.Join(writeProc(r.PID(), "uid_map", mapText(uids)), writeProc(r.PID(), "gid_map", mapText(gids)))
-	})
-}
-
-func mapText(list []specs.LinuxIDMapping) string {
-	var b strings.Builder
-	for _, m := range list {
-		fmt.Fprintf(&b, "%d %d %d\n", m.ContainerID, m.HostID, m.Size)
-	}
-	return b.String()
-}
 
 // writeProc writes a file of the child's in one write, as the kernel wants it.
 func writeProc(pid int, name, text string) error {

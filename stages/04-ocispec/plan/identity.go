@@ -16,6 +16,9 @@ import (
 // order is forced by who may do what: the bounding set needs CAP_SETPCAP, loading a filter needs CAP_SYS_ADMIN unless
 // no_new_privs is set, and after the filter only what it allows can be done.
 func (c *compiler) identity() ([]launch.Step, error) {
+	if err := c.checkGroups(); err != nil {
+		return nil, err
+	}
 	want, _ := caps.FromSpec(c.proc.Capabilities)
 	sets, missing, err := caps.Limit(want, c.facts.Bounding)
 	if err != nil {
@@ -77,8 +80,12 @@ func (c *compiler) becomeUser() launch.Step {
 		groups.Data = binary.NativeEndian.AppendUint32(groups.Data, g)
 	}
 	code := []launch.Instr{launch.Call(unix.SYS_PRCTL, launch.Int(unix.PR_SET_KEEPCAPS), launch.Int(1), launch.Int(0), launch.Int(0), launch.Int(0))}
-	if !c.facts.Rootless { // an ordinary user had to give up setgroups for its gid_map
-		code = append(code, launch.Call(unix.SYS_SETGROUPS, launch.Int(len(u.AdditionalGids)), groups))
+	if !c.noGroups() {
+		set := launch.Call(unix.SYS_SETGROUPS, launch.Int(len(u.AdditionalGids)), groups)
+		if c.facts.Rootless && len(c.spec.Linux.GIDMappings) == 0 { // a user namespace that is joined: who made it has decided
+			set = set.Or(unix.EPERM)
+		}
+		code = append(code, set)
 	}
 	code = append(code,
 		launch.Call(unix.SYS_SETRESGID, launch.Int(u.GID), launch.Int(u.GID), launch.Int(u.GID)),

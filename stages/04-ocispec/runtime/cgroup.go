@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path"
 	"slices"
@@ -124,13 +125,37 @@ func (c *creation) makeGroup(ctx context.Context) (err error) {
 			err = errors.Join(err, c.group.Remove(context.WithoutCancel(ctx)))
 		}
 	}()
-	if err := c.group.Set(c.rt.budget(c.spec.Linux.Resources)); err != nil {
+	budget := c.rt.budget(c.spec.Linux.Resources)
+	if c.group.Unit() != "" {
+		budget, c.after = withoutPids(budget)
+	}
+	if err := c.group.Set(budget); err != nil {
 		return err
 	}
 	if uid, ok := groupOwner(c.spec.Spec); ok {
 		return c.group.Give(uid)
 	}
 	return nil
+}
+
+// settle ends the process that has kept a systemd scope open. Only now can the container be limited to as many processes as are its
+// own.
+func (c *creation) settle() error {
+	c.group.Settle()
+	return c.group.Set(c.after)
+}
+
+// withoutPids takes the limit of processes out of a budget.
+func withoutPids(r *specs.LinuxResources) (rest, pids *specs.LinuxResources) {
+	out := *r
+	pids = &specs.LinuxResources{Pids: r.Pids}
+	out.Pids = nil
+	if max, ok := r.Unified["pids.max"]; ok {
+		pids.Unified = map[string]string{"pids.max": max}
+		out.Unified = maps.Clone(r.Unified)
+		delete(out.Unified, "pids.max")
+	}
+	return &out, pids
 }
 
 // moveIn is for those who may not put a process into the group themselves.

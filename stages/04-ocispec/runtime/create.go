@@ -47,6 +47,7 @@ type creation struct {
 	opts  CreateOptions
 	spec  *spec.Config
 	group *cgroup.Group
+	after *specs.LinuxResources // what is set once the container's process is in the group; nil: nothing
 	proc  *launch.Process
 	late  map[int]string
 }
@@ -150,9 +151,6 @@ func (c *creation) launch(ctx context.Context, facts plan.Facts) error {
 	}
 	c.late = p.Late()
 	c.proc, err = launch.Start(ctx, p.Plan, c.opts.Watch)
-	if c.group != nil {
-		c.group.Settle() // a systemd scope has its process now
-	}
 	return startError(c.spec.Process.Args[0], err)
 }
 
@@ -214,6 +212,7 @@ func (c *creation) acts(ctx context.Context) plan.Acts {
 		OpenCgroup:    func(r *launch.Run, s launch.Slot) error { return holdCgroup(r, c.group, s) },
 		JoinFiles:     func(r *launch.Run, s []launch.Slot) error { return holdJoinFiles(r, c.group, s) },
 		MoveIn:        moveIn(c.group, ""),
+		Settle:        func(*launch.Run) error { return c.settle() },
 		ConsoleSocket: func(r *launch.Run, s launch.Slot) error { return holdTerminal(r, c.opts.Terminal, s) },
 		Attach:        func(*launch.Run) error { return c.opts.Attach() },
 		Listen:        c.listen,

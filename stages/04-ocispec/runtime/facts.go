@@ -72,7 +72,7 @@ func (rt *Runtime) Facts(s *specs.Spec, id string) (plan.Facts, *cgroup.Group, e
 		return f, nil, err
 	}
 	f.Cgroup, err = cgroupFacts(group, s)
-	f.Cgroup.Moved = group.MovesIn()
+	f.Cgroup.Moved, f.Cgroup.Kept = group.MovesIn(), group.Unit() != ""
 	f.Cgroup.Born = f.Cgroup.Born && !f.Cgroup.Moved
 	return f, group, err
 }
