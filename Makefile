@@ -18,7 +18,7 @@ TOOLS    := .cache/tools
 # `make stage-3 test` is two goals: the first chooses, the second acts.
 CHOSEN := $(patsubst stage-%,%,$(filter stage-%,$(MAKECMDGOALS)))
 
-.PHONY: help build test lint demo up down install doctor course interop vm start clean $(patsubst %,stage-%,1 2 3 4 5 6 7)
+.PHONY: help build test lint demo up down install doctor course interop vm docs start clean $(patsubst %,stage-%,1 2 3 4 5 6 7)
 
 help: ## list the goals
 	@grep -hE '^[a-z][a-z0-9%-]*:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -66,6 +66,10 @@ doctor: ## what this machine can and cannot do, by trying, and what that means f
 
 course: build ## the proof matrix: every exercise, stub and mistake
 	$(COURSE) check $(CHOSEN)
+
+docs: build ## is the book current, and does what it shows still happen? (VM=1: on cgroup v2)
+	$(COURSE) docs --check
+	$(if $(VM),CGO_ENABLED=0 go build -o .cache/vm/course ./course/cmd/course && course/vm/run -- .cache/vm/course docs --run 0,$(COURSE) docs --run)
 
 start: ## with a stage: give the learner a copy of it below learn/
 	$(COURSE) start $(CHOSEN)

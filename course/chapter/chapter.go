@@ -2,8 +2,10 @@
 // from the exercises and the source, and executes their console blocks.
 //
 //	<!-- ex:table 02-cgroups -->      the exercises of a stage
+//	<!-- ex:codes 02-cgroups -->      its diagnoses, with the titles of their pages
 //	<!-- ex:code cg.kill -->          the solution of one exercise
-//	<!-- /ex -->                      the end of either
+//	<!-- ex:solutions 02-cgroups -->  the solutions of all its exercises
+//	<!-- /ex -->                      the end of each
 package chapter
 
 import (
@@ -15,9 +17,10 @@ import (
 
 	"github.com/slipway-engine/slipway/course/exercise"
 	"github.com/slipway-engine/slipway/course/marks"
+	"github.com/slipway-engine/slipway/course/why"
 )
 
-var open = regexp.MustCompile(`^<!-- ex:(table|code) (\S+) -->$`)
+var open = regexp.MustCompile(`^<!-- ex:(table|codes|code|solutions) (\S+) -->$`)
 
 const end = "<!-- /ex -->"
 
@@ -67,8 +70,13 @@ func each(root string, do func(path, text, filled string) error) error {
 			return err
 		}
 		filled, err := fill(string(b), func(kind, name string) (string, error) {
-			if kind == "table" {
+			switch kind {
+			case "table":
 				return table(all, name)
+			case "codes":
+				return codes(root, all, name)
+			case "solutions":
+				return solutions(root, all, name)
 			}
 			return code(root, all, name)
 		})
@@ -117,23 +125,77 @@ func fill(text string, make func(kind, name string) (string, error)) (string, er
 // table lists a stage's exercises, "02-cgroups", or those of one family only,
 // "07-daemon/daemon.net-".
 func table(all []exercise.Exercise, name string) (string, error) {
-	stage, family, _ := strings.Cut(name, "/")
 	var b strings.Builder
 	b.WriteString("| exercise | minutes | what holds when it is done | needs |\n|---|---|---|---|\n")
-	rows := 0
-	for _, e := range all {
-		if e.Stage != stage || !strings.HasPrefix(e.Slug, family) {
-			continue
-		}
-		rows++
+	list, err := named(all, name)
+	if err != nil {
+		return "", err
+	}
+	for _, e := range list {
 		var needs []string
 		for _, n := range e.Needs {
 			needs = append(needs, "`"+n+"`")
 		}
 		fmt.Fprintf(&b, "| `%s` in `%s` | %d | %s | %s |\n", e.Slug, e.File, e.Minutes, e.Title, strings.Join(needs, ", "))
 	}
-	if rows == 0 {
-		return "", fmt.Errorf("no exercises %s", name)
+	return b.String(), nil
+}
+
+// named are a stage's exercises, or those of one family.
+func named(all []exercise.Exercise, name string) ([]exercise.Exercise, error) {
+	stage, family, _ := strings.Cut(name, "/")
+	var list []exercise.Exercise
+	for _, e := range all {
+		if e.Stage == stage && strings.HasPrefix(e.Slug, family) {
+			list = append(list, e)
+		}
+	}
+	if len(list) == 0 {
+		return nil, fmt.Errorf("no exercises %s", name)
+	}
+	return list, nil
+}
+
+// codes lists the diagnoses of a stage's tests: the first line of each page.
+func codes(root string, all []exercise.Exercise, name string) (string, error) {
+	list, err := named(all, name)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	b.WriteString("| code | what it says | exercise |\n|---|---|---|\n")
+	seen := map[string]bool{}
+	for _, e := range list {
+		for _, m := range e.Mistakes {
+			if seen[m.Code] {
+				continue
+			}
+			seen[m.Code] = true
+			page, err := why.Page(root, m.Code)
+			if err != nil {
+				return "", err
+			}
+			title, _, _ := strings.Cut(page, "\n")
+			_, title, _ = strings.Cut(title, ": ")
+			fmt.Fprintf(&b, "| [%[1]s](why/%[1]s.md) | %[2]s | `%[3]s` |\n", m.Code, title, e.Slug)
+		}
+	}
+	return b.String(), nil
+}
+
+// solutions are all of a stage's, each folded.
+func solutions(root string, all []exercise.Exercise, name string) (string, error) {
+	list, err := named(all, name)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	for _, e := range list {
+		text, err := code(root, all, e.Slug)
+		if err != nil {
+			return "", err
+		}
+		b.WriteString(text)
 	}
 	return b.String(), nil
 }
