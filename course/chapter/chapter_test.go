@@ -98,7 +98,7 @@ func TestALineGoesOn(t *testing.T) {
 func TestCodesAndSolutions(t *testing.T) {
 	root := t.TempDir()
 	for name, text := range map[string]string{
-		"docs/why/A-B-1.md":   "# A-B-1: what is wrong\n\nMore.\n",
+		"docs/why/A-B-1.md":  "# A-B-1: what is wrong\n\nMore.\n",
 		"stages/01-x/p/p.go": "package p\n\nfunc f() {\n\t//ex:begin a.b\n\tprintln(1)\n\t//ex:stub\n\t// // nothing\n\t//ex:end a.b\n}\n",
 	} {
 		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755))
