@@ -51,7 +51,9 @@ func (r *Root) newMount(m Mount, because string) launch.Step {
 }
 
 // late tells whether a tmpfs becomes read-only only at the end, because other mounts and devices need directories in it.
-func (m Mount) late() bool { return m.Type == "tmpfs" && m.Flags&unix.MS_RDONLY != 0 && !m.Bind() }
+func (m Mount) late() bool {
+	return m.Type == "tmpfs" && m.Flags&(unix.MS_RDONLY|unix.MS_REMOUNT) == unix.MS_RDONLY && !m.Bind()
+}
 
 func (r *Root) makeReadonly(m Mount) launch.Step {
 	return child("make "+m.Target+" read-only", "config.json says ro; now nothing more is to be made in it", append(r.open(m.Target, directory),
@@ -131,11 +133,23 @@ func (r *Root) adjust(m Mount, because string) launch.Step {
 	return child("set flags of the tree at "+m.Target, because+"; mount_setattr(2)", append(code, closeSlot(r.target))...)
 }
 
-// remount changes the flags of what is mounted at the target already.
+// remount changes what is mounted at the target already: its flags, and with options of the file system, or flags that are the file
+// system's and not the mount's, that as well. Then mount(2) sets all flags anew, as mount(8) and runc do.
 func (r *Root) remount(m Mount, because string) launch.Step {
-	set, clear := attributes(m.Flags)
-	unset, _ := attributes(m.Clear)
-	code := append(r.open(m.Target, directory), setattr(r.target, 0, set, clear|unset, 0))
+	const ofFileSystem = unix.MS_SYNCHRONOUS | unix.MS_DIRSYNC | unix.MS_MANDLOCK | unix.MS_LAZYTIME | unix.MS_I_VERSION | unix.MS_SILENT
+	code := r.open(m.Target, directory)
+	if !m.Bind() && (m.Data != "" || (m.Flags|m.Clear)&ofFileSystem != 0) {
+		code = append(code, launch.Call(unix.SYS_FCHDIR, r.target),
+			launch.Call(unix.SYS_MOUNT, launch.Str(cmp.Or(m.Source, m.Type)), launch.Str("."), launch.Str(m.Type), launch.Int(m.Flags), launch.Str(m.Data)))
+	} else {
+		set, clear := attributes(m.Flags)
+		unset, _ := attributes(m.Clear)
+		if unset&unix.MOUNT_ATTR__ATIME != 0 || m.Clear&unix.MS_RELATIME != 0 {
+			unset |= unix.MOUNT_ATTR__ATIME // the three ways to keep access times are one field
+		}
+		code = append(code, setattr(r.target, 0, set, clear|unset&^set, 0))
+	}
+	code = append(code, r.flags(Mount{Options: Options{Propagation: m.Propagation, RecSet: m.RecSet, RecClear: m.RecClear}}, r.target)...)
 	return child(fmt.Sprintf("remount %s%s", m.Target, m.words()), because, append(code, closeSlot(r.target))...)
 }
 

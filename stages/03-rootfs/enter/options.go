@@ -26,19 +26,21 @@ type word struct {
 	set, clear uintptr
 }
 
-// words are the options of runtime-spec's config.md, "Linux mount options", that are flags of mount(2).
+// words are the options of runtime-spec's config.md, "Linux mount options", that are flags of mount(2). A mount keeps access times in
+// one of three ways, so the word for one takes back that for another: the kernel would take strictatime whatever comes last.
 func words() map[string]word {
+	const noatime, relatime, strict = unix.MS_NOATIME, unix.MS_RELATIME, unix.MS_STRICTATIME
 	return map[string]word{
-		"async": {clear: unix.MS_SYNCHRONOUS}, "atime": {clear: unix.MS_NOATIME}, "bind": {set: unix.MS_BIND}, "defaults": {},
+		"async": {clear: unix.MS_SYNCHRONOUS}, "atime": {clear: noatime}, "bind": {set: unix.MS_BIND}, "defaults": {},
 		"dev": {clear: unix.MS_NODEV}, "diratime": {clear: unix.MS_NODIRATIME}, "dirsync": {set: unix.MS_DIRSYNC},
 		"exec": {clear: unix.MS_NOEXEC}, "iversion": {set: unix.MS_I_VERSION}, "lazytime": {set: unix.MS_LAZYTIME},
-		"loud": {clear: unix.MS_SILENT}, "mand": {set: unix.MS_MANDLOCK}, "noatime": {set: unix.MS_NOATIME},
+		"loud": {clear: unix.MS_SILENT}, "mand": {set: unix.MS_MANDLOCK}, "noatime": {set: noatime, clear: strict | relatime},
 		"nodev": {set: unix.MS_NODEV}, "nodiratime": {set: unix.MS_NODIRATIME}, "noexec": {set: unix.MS_NOEXEC},
 		"noiversion": {clear: unix.MS_I_VERSION}, "nolazytime": {clear: unix.MS_LAZYTIME}, "nomand": {clear: unix.MS_MANDLOCK},
-		"norelatime": {clear: unix.MS_RELATIME}, "nostrictatime": {clear: unix.MS_STRICTATIME}, "nosuid": {set: unix.MS_NOSUID},
-		"nosymfollow": {set: unix.MS_NOSYMFOLLOW}, "rbind": {set: unix.MS_BIND | unix.MS_REC}, "relatime": {set: unix.MS_RELATIME},
+		"norelatime": {clear: relatime}, "nostrictatime": {clear: strict}, "nosuid": {set: unix.MS_NOSUID},
+		"nosymfollow": {set: unix.MS_NOSYMFOLLOW}, "rbind": {set: unix.MS_BIND | unix.MS_REC}, "relatime": {set: relatime, clear: noatime | strict},
 		"remount": {set: unix.MS_REMOUNT}, "ro": {set: unix.MS_RDONLY}, "rw": {clear: unix.MS_RDONLY}, "silent": {set: unix.MS_SILENT},
-		"strictatime": {set: unix.MS_STRICTATIME}, "suid": {clear: unix.MS_NOSUID}, "symfollow": {clear: unix.MS_NOSYMFOLLOW},
+		"strictatime": {set: strict, clear: noatime | relatime}, "suid": {clear: unix.MS_NOSUID}, "symfollow": {clear: unix.MS_NOSYMFOLLOW},
 		"sync": {set: unix.MS_SYNCHRONOUS},
 	}
 }
@@ -111,7 +113,7 @@ func ParseOptions(list []string) Options {
 
 // OptionWords lists every word that ParseOptions takes for itself.
 func OptionWords() []string {
-	list := []string{"tmpcopyup", "private", "rprivate", "slave", "rslave", "shared", "rshared", "unbindable", "runbindable"}
+	list := []string{"tmpcopyup", "idmap", "ridmap", "private", "rprivate", "slave", "rslave", "shared", "rshared", "unbindable", "runbindable"}
 	for w := range words() {
 		list = append(list, w)
 	}
