@@ -50,6 +50,14 @@ type record struct{ step, errno uint64 }
 
 const recordSize = int(unsafe.Sizeof(record{}))
 
+// gift is a record with what a slot of the child's holds.
+type gift struct {
+	record
+	value uint64
+}
+
+const giftSize = int(unsafe.Sizeof(gift{}))
+
 // assemble flattens the child's steps behind the clone into one array, with a
 // turn wherever a parent step stands between them.
 func assemble(p *Plan, clone int, o Options, shared *sharedPage) (*program, error) {
@@ -64,7 +72,10 @@ func assemble(p *Plan, clone int, o Options, shared *sharedPage) (*program, erro
 		if s.Clone != nil && s.Side == Parent {
 			return nil, fmt.Errorf("step %d, %s: a plan makes one child", n+1, s.Name)
 		}
-		if s.Side == Parent || watched {
+		switch {
+		case s.Side == Parent && s.Gives != 0:
+			a.give(n, s.Gives)
+		case s.Side == Parent || watched:
 			a.turn(n)
 		}
 		watched = watched && !s.Returns && !s.Silent // behind it nobody listens
@@ -97,6 +108,16 @@ func (a *program) turn(n int) {
 	a.add(n, Call(unix.SYS_SENDTO, slotTalk, &Mem{Data: b}, Int(recordSize), Int(unix.MSG_NOSIGNAL), Int(0), Int(0)))
 	a.add(n, Call(unix.SYS_RECVFROM, slotTalk, Buf(8), Int(1), Int(0), Int(0), Int(0)).Into(slotHeard))
 	a.add(n, Instr{Call: callNeed, Args: []Arg{slotHeard}}) // 0: the parent is gone, or gave up
+}
+
+// give is a turn that also says what a slot holds.
+func (a *program) give(n int, s Slot) {
+	m := Buf(giftSize)
+	(*gift)(unsafe.Pointer(&m.Data[0])).step = uint64(n)
+	a.add(n, Store(m, recordSize, s))
+	a.add(n, Call(unix.SYS_WRITE, slotTalk, m, Int(giftSize)))
+	a.add(n, Call(unix.SYS_READ, slotTalk, Buf(8), Int(1)).Into(slotHeard))
+	a.add(n, Instr{Call: callNeed, Args: []Arg{slotHeard}})
 }
 
 // add appends an instruction that has no labels and cannot be malformed.

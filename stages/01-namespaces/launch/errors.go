@@ -1,9 +1,12 @@
 package launch
 
 import (
+	"encoding/binary"
 	"fmt"
 	"syscall"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // StepError is the failure of one step. errors.Is sees through it to the
@@ -35,4 +38,28 @@ func Report(b []byte) (step int, errno syscall.Errno, err error) {
 	var r record
 	copy(unsafe.Slice((*byte)(unsafe.Pointer(&r)), recordSize), b)
 	return int(r.step), syscall.Errno(r.errno), nil
+}
+
+// Gift decodes what a child sent together with the contents of a slot (Step.Gives, or GiveOver). false: it is a plain report.
+func Gift(b []byte) (value uintptr, ok bool) {
+	if len(b) != giftSize {
+		return 0, false
+	}
+	var g gift
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(&g)), giftSize), b)
+	return uintptr(g.value), true
+}
+
+// GiveOver tells a slot's contents to whoever is at the other end of a socket, and waits for one byte, 1: go on. Anything else
+// is EPIPE. Behind the start gate nobody listens who could perform a parent step; this is the same for whoever called start.
+func GiveOver(socket, s Slot) []Instr {
+	m, answer := Buf(giftSize), Buf(8)
+	var mask, one [8]byte
+	mask[0], one[0] = 0xff, 1
+	return []Instr{
+		Store(m, recordSize, s),
+		Call(unix.SYS_WRITE, socket, m, Int(giftSize)),
+		Call(unix.SYS_READ, socket, answer, Int(1)),
+		Expect(answer, 0, binary.NativeEndian.Uint64(mask[:]), binary.NativeEndian.Uint64(one[:]), syscall.EPIPE),
+	}
 }

@@ -48,6 +48,12 @@ type Step struct {
 	// waiting until the child's execve closes the socket.
 	Returns bool
 
+	// Gives, on a parent step behind the clone, is a slot of the child's: with its
+	// turn the child tells what the slot holds (a descriptor of its own, which
+	// pidfd_getfd(2) fetches), and Do finds it in the same slot. Such a turn needs
+	// write(2) and read(2) alone: it may stand behind a seccomp filter.
+	Gives Slot
+
 	// Silent says that behind this step the child can neither be watched nor
 	// timed: a seccomp filter may forbid the calls that this takes.
 	Silent bool

@@ -206,7 +206,7 @@ func (l *launch) converse() error {
 
 // hear is the child's next turn; -1 when its execve has succeeded.
 func (l *launch) hear() (int, error) {
-	b := make([]byte, recordSize)
+	b := make([]byte, giftSize)
 	n, err := unix.Read(l.talk[0], b)
 	for err == unix.EINTR {
 		n, err = unix.Read(l.talk[0], b)
@@ -221,9 +221,12 @@ func (l *launch) hear() (int, error) {
 	case n == 0:
 		return 0, l.died(nil)
 	}
-	step, errno, err := Report(b[:n])
+	step, errno, err := Report(b[:min(n, recordSize)])
 	if err != nil {
 		return 0, err
+	}
+	if value, ok := Gift(b[:n]); ok && errno == 0 {
+		l.run.slots[l.plan.Steps[step].Gives] = value
 	}
 	if errno != 0 {
 		return 0, l.plan.fail(step, errno)

@@ -52,16 +52,19 @@ func Parse(list []string) (m Mask, unknown []string) {
 	return m, unknown
 }
 
-// String lists the names.
-func (m Mask) String() string {
+// Names lists the names of those in the set.
+func (m Mask) Names() []string {
 	var list []string
 	for i, name := range names() {
 		if m&(1<<i) != 0 {
 			list = append(list, "CAP_"+name)
 		}
 	}
-	return strings.Join(list, " ")
+	return list
 }
+
+// String lists the names.
+func (m Mask) String() string { return strings.Join(m.Names(), " ") }
 
 // Count is the number of capabilities in the set.
 func (m Mask) Count() int { return bits.OnesCount64(uint64(m)) }

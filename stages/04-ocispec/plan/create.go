@@ -17,6 +17,7 @@ type Plan struct {
 	*launch.Plan
 	Gate     int // index of the first step behind the start gate; 0 without one
 	Warnings []string
+	Notes    []string // for whoever debugs: numbers that stand in no step's name
 }
 
 // Late names the steps behind the start gate: start reports a failure there by its index.

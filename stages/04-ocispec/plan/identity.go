@@ -3,13 +3,13 @@ package plan
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/caps"
-	"github.com/slipway-engine/slipway/stages/04-ocispec/seccomp"
 )
 
 // identity lists the last steps before execve: the process becomes the user, gives up capabilities, and locks itself in. The
@@ -27,6 +27,9 @@ func (c *compiler) identity() ([]launch.Step, error) {
 	if missing != 0 {
 		c.plan.Warnings = append(c.plan.Warnings, "this process lacks "+missing.String()+": the container does not get it")
 	}
+	for _, name := range (want.Ambient &^ sets.Ambient &^ missing).Names() {
+		c.plan.Warnings = append(c.plan.Warnings, "can't raise ambient capability "+name+": it is neither permitted nor inheritable")
+	}
 	filter, err := c.filter()
 	if err != nil {
 		return nil, err
@@ -38,18 +41,15 @@ func (c *compiler) identity() ([]launch.Step, error) {
 	}
 	if filter != nil && !c.proc.NoNewPrivileges {
 		all := caps.Sets{Permitted: c.facts.Permitted, Effective: c.facts.Permitted}
-		steps = append(steps, setCapabilities("take back the capabilities that changing the user took", "seccomp(2): loading a filter needs CAP_SYS_ADMIN without no_new_privs", all), *filter, final)
-		return append(steps, ambient(sets.Ambient)...), nil
+		steps = append(steps, setCapabilities("take back the capabilities that changing the user took", "seccomp(2): loading a filter needs CAP_SYS_ADMIN without no_new_privs", all))
+		return slices.Concat(steps, filter, []launch.Step{final}, ambient(sets.Ambient)), nil
 	}
 	steps = append(append(steps, final), ambient(sets.Ambient)...)
 	if c.proc.NoNewPrivileges {
 		steps = append(steps, child("set no_new_privs", "prctl(2) PR_SET_NO_NEW_PRIVS: no program gives more than there is",
 			launch.Call(unix.SYS_PRCTL, launch.Int(unix.PR_SET_NO_NEW_PRIVS), launch.Int(1), launch.Int(0), launch.Int(0), launch.Int(0))))
 	}
-	if filter != nil {
-		steps = append(steps, *filter)
-	}
-	return steps, nil
+	return append(steps, filter...), nil
 }
 
 func (c *compiler) umask() launch.Step {
@@ -120,27 +120,6 @@ func ambient(set caps.Mask) []launch.Step {
 		return nil
 	}
 	return []launch.Step{child(fmt.Sprintf("raise %d ambient capabilities", set.Count()), "capabilities(7): they survive execve without file capabilities", code...)}
-}
-
-// filter compiles the seccomp profile; nil without one.
-func (c *compiler) filter() (*launch.Step, error) {
-	if c.spec.Linux == nil || c.spec.Linux.Seccomp == nil {
-		return nil, nil
-	}
-	program, err := seccomp.Compile(c.spec.Linux.Seccomp, c.facts.Arch)
-	if err != nil {
-		return nil, fmt.Errorf("linux.seccomp: %w", err)
-	}
-	if seccomp.Notifies(c.spec.Linux.Seccomp) {
-		return nil, fmt.Errorf("linux.seccomp: the seccomp listener is not supported yet")
-	}
-	head := launch.Buf(16) // struct sock_fprog: u16 len, pointer
-	binary.NativeEndian.PutUint16(head.Data, uint16(len(program.Filter)))
-	head.Ptr = map[int]*launch.Mem{8: {Data: program.Bytes()}}
-	step := child(fmt.Sprintf("load the seccomp filter (%d instructions)", len(program.Filter)), "seccomp(2); as late as can be, so that it need not allow what setup does",
-		launch.Call(unix.SYS_SECCOMP, launch.Int(unix.SECCOMP_SET_MODE_FILTER), launch.Int(program.Flags), head))
-	step.Silent = true // what it allows is not known
-	return &step, nil
 }
 
 // enterProfile writes the AppArmor profile that the next execve enters.

@@ -146,9 +146,7 @@ func (c *creation) launch(ctx context.Context, facts plan.Facts) error {
 	if err != nil {
 		return err
 	}
-	for _, w := range p.Warnings {
-		c.rt.Warn(w)
-	}
+	c.rt.tell(p)
 	c.late = p.Late()
 	c.proc, err = launch.Start(ctx, p.Plan, c.opts.Watch)
 	return startError(c.spec.Process.Args[0], err)

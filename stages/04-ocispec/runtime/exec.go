@@ -97,36 +97,43 @@ func (c *Container) replaceProcess(s *specs.Spec, opts *ExecOptions) error {
 }
 
 func (c *Container) compileExec(s *specs.Spec, opts ExecOptions) (*plan.Plan, error) {
-	facts, err := ownFacts()
+	facts, acts, err := c.forExec(s, opts.Cgroup)
 	if err != nil {
 		return nil, err
 	}
-	if facts.Join, err = differing(c.Process.PID); err != nil {
+	acts.Attach = func(*launch.Run) error { return opts.Attach() }
+	acts.ConsoleSocket = func(r *launch.Run, slot launch.Slot) error { return holdTerminal(r, opts.Terminal, slot) }
+	p, err := plan.CompileExec(s, facts, plan.Request{ID: c.ID, NoNewKeyring: c.NoKeyring, ConsoleSocket: opts.Terminal != nil, Foreground: opts.Attach != nil, PreserveFDs: opts.PreserveFDs}, acts)
+	if err != nil {
 		return nil, err
+	}
+	c.rt.tell(p)
+	return p, nil
+}
+
+// forExec gathers what the plan of one more process in the container depends on, and the parent's steps.
+func (c *Container) forExec(s *specs.Spec, cgroup []string) (facts plan.Facts, acts plan.Acts, err error) {
+	if facts, err = ownFacts(); err != nil {
+		return facts, acts, err
+	}
+	if facts.Join, err = differing(c.Process.PID); err != nil {
+		return facts, acts, err
 	}
 	if slices.Contains(facts.Join, specs.UserNamespace) {
 		facts.Bounding, facts.Permitted = all(), all()
 	}
 	facts.Home = homeOf("/proc/"+strconv.Itoa(c.Process.PID)+"/root", s.Process.User.UID)
-	group, move, err := c.execPlace(opts.Cgroup, &facts)
+	group, move, err := c.execPlace(cgroup, &facts)
 	if err != nil {
-		return nil, err
+		return facts, acts, err
 	}
-	p, err := plan.CompileExec(s, facts, plan.Request{ID: c.ID, NoNewKeyring: c.NoKeyring, ConsoleSocket: opts.Terminal != nil, Foreground: opts.Attach != nil, PreserveFDs: opts.PreserveFDs}, plan.Acts{
-		Attach: func(*launch.Run) error { return opts.Attach() },
+	return facts, plan.Acts{
 		OpenTarget: func(r *launch.Run, slot launch.Slot) error {
 			return holdTarget(r, c.Process, slot, slices.Contains(facts.Join, specs.PIDNamespace) && !facts.JoinsPIDInside())
 		},
-		OpenCgroup:    func(r *launch.Run, slot launch.Slot) error { return holdCgroup(r, group, slot) },
-		JoinFiles:     func(r *launch.Run, slots []launch.Slot) error { return holdJoinFiles(r, group, slots) },
-		MoveIn:        move,
-		ConsoleSocket: func(r *launch.Run, slot launch.Slot) error { return holdTerminal(r, opts.Terminal, slot) },
-	})
-	if err != nil {
-		return nil, err
-	}
-	for _, w := range p.Warnings {
-		c.rt.Warn(w)
-	}
-	return p, nil
+		OpenCgroup: func(r *launch.Run, slot launch.Slot) error { return holdCgroup(r, group, slot) },
+		JoinFiles:  func(r *launch.Run, slots []launch.Slot) error { return holdJoinFiles(r, group, slots) },
+		MoveIn:     move,
+		Listener:   c.listenerStep(s, c.ociState(lifecycle.Running, c.Process.PID)),
+	}, nil
 }

@@ -14,11 +14,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
+	"github.com/slipway-engine/slipway/stages/04-ocispec/plan"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/state"
 )
 
-// hooksInside runs hooks in the namespaces of the container's process (runtime-spec config.md: createContainer and
-// startContainer hooks). A raw child joins them, so no other thread of ours is touched.
+// hooksInside runs hooks in the namespaces of the container's process (runtime-spec config.md: createContainer
+// hooks). A raw child joins them, so no other thread of ours is touched.
 func (c *Container) hooksInside(ctx context.Context, kind string, list []specs.Hook, st specs.State) error {
 	if len(list) == 0 {
 		return nil
@@ -28,14 +29,56 @@ func (c *Container) hooksInside(ctx context.Context, kind string, list []specs.H
 		return err
 	}
 	for i, h := range list {
-		if err := hookInside(ctx, h, st.Pid, input); err != nil {
+		build := func(in, out *os.File) (*launch.Plan, error) { return hookPlan(h, st.Pid, in, out), nil }
+		if err := hookInside(ctx, h, input, build); err != nil {
 			return fmt.Errorf("error running %s hook #%d: %s: %w", kind, i, h.Path, err)
 		}
 	}
 	return nil
 }
 
-func hookInside(ctx context.Context, h specs.Hook, pid int, input []byte) error {
+// startHooks runs the startContainer hooks: as the container's own user, with its limits, capabilities and seccomp filter, because
+// they run in the container, and the program's place is what they prepare.
+func (c *Container) startHooks(ctx context.Context, list []specs.Hook, st specs.State) error {
+	if len(list) == 0 {
+		return nil
+	}
+	s, err := c.dir.Config()
+	if err != nil {
+		return err
+	}
+	input, err := json.Marshal(st)
+	if err != nil {
+		return err
+	}
+	for i, h := range c.withEnv(list) {
+		build := func(in, out *os.File) (*launch.Plan, error) { return c.startHookPlan(s, h, in, out) }
+		if err := hookInside(ctx, h, input, build); err != nil {
+			return fmt.Errorf("error running startContainer hook #%d: %s: %w", i, h.Path, err)
+		}
+	}
+	return nil
+}
+
+func (c *Container) startHookPlan(s *specs.Spec, h specs.Hook, in, out *os.File) (*launch.Plan, error) {
+	facts, acts, err := c.forExec(s, nil)
+	if err != nil {
+		return nil, errors.Join(err, in.Close(), out.Close())
+	}
+	acts.Streams = func(r *launch.Run, slotIn, slotOut launch.Slot) error {
+		r.Hold(slotIn, in)
+		r.Hold(slotOut, out)
+		return nil
+	}
+	p, err := plan.CompileHook(s, h, facts, plan.Request{ID: c.ID, NoNewKeyring: c.NoKeyring}, acts)
+	if err != nil {
+		return nil, errors.Join(err, in.Close(), out.Close())
+	}
+	return p.Plan, nil
+}
+
+// hookInside runs the plan that build makes for a hook, with the state on its standard input, until its end or its timeout.
+func hookInside(ctx context.Context, h specs.Hook, input []byte, build func(in, out *os.File) (*launch.Plan, error)) error {
 	if h.Timeout != nil {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, time.Duration(*h.Timeout)*time.Second, fmt.Errorf("it took longer than %d s", *h.Timeout))
@@ -50,7 +93,11 @@ func hookInside(ctx context.Context, h specs.Hook, pid int, input []byte) error 
 		return errors.Join(err, in.Close())
 	}
 	defer out.Close()
-	proc, err := launch.Start(ctx, hookPlan(h, pid, in, outChild), launch.Options{})
+	p, err := build(in, outChild)
+	if err != nil {
+		return err
+	}
+	proc, err := launch.Start(ctx, p, launch.Options{})
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/slipway-engine/slipway/stages/02-cgroups/cgroup"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/lifecycle"
+	"github.com/slipway-engine/slipway/stages/04-ocispec/plan"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/state"
 )
 
@@ -20,6 +21,7 @@ import (
 type Runtime struct {
 	Root    *state.Root
 	Warn    func(string)
+	Debug   func(string)                   // nil: nobody debugs
 	layout  func() (*cgroup.Layout, error) // looked at once, when first needed
 	forRoot bool                           // facts are root's, whoever asks
 	cgroups CgroupOptions
@@ -32,6 +34,18 @@ func New(root *state.Root, warn func(string)) *Runtime {
 
 // ForRoot makes Facts say what holds for root, so that anybody can be shown the list that root would perform.
 func (rt *Runtime) ForRoot() { rt.forRoot = true }
+
+// tell passes on what a compiled plan has to say besides its steps.
+func (rt *Runtime) tell(p *plan.Plan) {
+	for _, w := range p.Warnings {
+		rt.Warn(w)
+	}
+	for _, n := range p.Notes {
+		if rt.Debug != nil {
+			rt.Debug(n)
+		}
+	}
+}
 
 // Container is one that exists: its directory and its record.
 type Container struct {

@@ -27,7 +27,7 @@ func (rt *Runtime) Start(ctx context.Context, id string) error {
 func (c *Container) start(ctx context.Context) error {
 	st := c.ociState(lifecycle.Created, c.Process.PID)
 	if c.Hooks != nil {
-		if err := c.hooksInside(ctx, "startContainer", c.withEnv(c.Hooks.StartContainer), st); err != nil {
+		if err := c.startHooks(ctx, c.Hooks.StartContainer, st); err != nil {
 			return err
 		}
 	}
@@ -77,9 +77,12 @@ func (c *Container) openGate() error {
 
 func (c *Container) hear(fd int) error {
 	buf := make([]byte, 64)
-	n, err := unix.Read(fd, buf)
-	for err == unix.EINTR {
-		n, err = unix.Read(fd, buf)
+	n, err := readGate(fd, buf)
+	if number, ok := launch.Gift(buf[:max(n, 0)]); ok && err == nil {
+		if err := c.serveListener(fd, number); err != nil {
+			return fmt.Errorf("unable to start container process: %w", err)
+		}
+		n, err = readGate(fd, buf)
 	}
 	if err == unix.ECONNRESET { // it died in front of the gate (unix(7): nobody accepted us)
 		return lifecycle.Check(lifecycle.Start, lifecycle.Stopped)
@@ -94,6 +97,15 @@ func (c *Container) hear(fd int) error {
 	name := c.Late[step]
 	cause := &launch.StepError{N: step + 1, Step: name, Side: launch.Child, Err: errno}
 	return fmt.Errorf("unable to start container process: %w", programError(c.program(), name, cause))
+}
+
+func readGate(fd int, buf []byte) (int, error) {
+	for {
+		n, err := unix.Read(fd, buf)
+		if err != unix.EINTR {
+			return n, err
+		}
+	}
 }
 
 // program is the name that the container's program was asked for by.

@@ -131,6 +131,9 @@ func (g *global) runtime() (*runtime.Runtime, error) {
 	}
 	rt := runtime.New(root, g.out.warn)
 	rt.Cgroups(options)
+	if g.out.debug {
+		rt.Debug = func(text string) { g.out.debugf("%s", text) }
+	}
 	return rt, nil
 }
 
