@@ -1,5 +1,6 @@
 // Package chapter keeps the book true: it fills the marked parts of docs/*.md
-// from the exercises and the source, and executes their console blocks.
+// from the exercises and the source, draws docs/pictures, and executes console
+// blocks.
 //
 //	<!-- ex:table 02-cgroups -->      the exercises of a stage
 //	<!-- ex:codes 02-cgroups -->      its diagnoses, with the titles of their pages
@@ -9,14 +10,17 @@
 package chapter
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/slipway-engine/slipway/course/exercise"
 	"github.com/slipway-engine/slipway/course/marks"
+	"github.com/slipway-engine/slipway/course/picture"
 	"github.com/slipway-engine/slipway/course/why"
 )
 
@@ -26,6 +30,17 @@ const end = "<!-- /ex -->"
 
 // Fill writes what is generated into every page that is not up to date.
 func Fill(root string) error {
+	for path, drawn := range pictures(root) {
+		if have, err := os.ReadFile(path); err == nil && bytes.Equal(have, drawn) {
+			continue
+		}
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, drawn, 0o644); err != nil {
+			return err
+		}
+	}
 	return each(root, func(path, text, filled string) error {
 		if text == filled {
 			return nil
@@ -37,6 +52,16 @@ func Fill(root string) error {
 // Stale lists the pages that Fill would change, from the checkout's root.
 func Stale(root string) ([]string, error) {
 	var stale []string
+	for path, drawn := range pictures(root) {
+		have, err := os.ReadFile(path)
+		if err != nil && !os.IsNotExist(err) {
+			return nil, err
+		}
+		if !bytes.Equal(have, drawn) {
+			stale = append(stale, filepath.Join("docs", "pictures", filepath.Base(path)))
+		}
+	}
+	slices.Sort(stale)
 	err := each(root, func(path, text, filled string) error {
 		if text != filled {
 			rel, err := filepath.Rel(root, path)
@@ -48,6 +73,15 @@ func Stale(root string) ([]string, error) {
 		return nil
 	})
 	return stale, err
+}
+
+// pictures are the drawn trees, by path.
+func pictures(root string) map[string][]byte {
+	all := map[string][]byte{}
+	for _, p := range picture.Book() {
+		all[filepath.Join(root, "docs", "pictures", p.Name+".svg")] = p.Draw()
+	}
+	return all
 }
 
 // Pages are the book's files.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -14,6 +15,7 @@ import (
 	"github.com/slipway-engine/slipway/stages/01-namespaces/isolate"
 	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
 	"github.com/slipway-engine/slipway/stages/01-namespaces/namespace"
+	"github.com/slipway-engine/slipway/stages/01-namespaces/timeline"
 )
 
 type isolateOptions struct {
@@ -29,6 +31,7 @@ type isolateOptions struct {
 	explain   bool
 	trace     bool
 	step      bool
+	svg       bool
 
 	init        bool
 	mapAuto     bool
@@ -79,6 +82,7 @@ func newIsolate() *cobra.Command {
 	f.StringVar(&o.hostname, "hostname", "", "set the `NAME` of the new uts namespace")
 	f.StringVar(&o.dir, "wd", "", "change to this `DIR` first")
 	f.BoolVar(&o.explain, "explain", false, "print the steps and do nothing")
+	f.BoolVar(&o.svg, "svg", false, "with --explain: draw them, as an SVG picture")
 	f.BoolVar(&o.trace, "trace", false, "print what each step took, to standard error")
 	f.BoolVar(&o.step, "step", false, "stop before each step until Enter is pressed")
 	cmd.AddCommand(newList(), newInit())
@@ -94,6 +98,9 @@ func runIsolate(ctx context.Context, out io.Writer, o isolateOptions, args []str
 	plan, err := isolate.Plan(req)
 	if err != nil {
 		return err
+	}
+	if o.explain && o.svg {
+		return timeline.Draw(out, "isolate "+strings.Join(req.Argv, " "), plan.Steps)
 	}
 	if o.explain {
 		return plan.Explain(out)

@@ -7,12 +7,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/slipway-engine/slipway/stages/01-namespaces/timeline"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/plan"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/spec"
 )
 
 func newExplain(g *global) *cobra.Command {
-	asJSON := false
+	asJSON, asSVG := false, false
 	cmd := &cobra.Command{
 		Use: "explain [BUNDLE]", Short: "list the steps that create would perform, with reasons; performs none, needs no root (--rootless=true: what it would do for this user)",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -23,14 +24,15 @@ func newExplain(g *global) *cobra.Command {
 			if len(args) == 1 {
 				bundle = args[0]
 			}
-			return runExplain(cmd.OutOrStdout(), g, bundle, asJSON)
+			return runExplain(cmd.OutOrStdout(), g, bundle, asJSON, asSVG)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&asSVG, "svg", false, "draw the steps as two lines of time, the runtime's and the child's: an SVG picture")
 	return cmd
 }
 
-func runExplain(w io.Writer, g *global, bundle string, asJSON bool) error {
+func runExplain(w io.Writer, g *global, bundle string, asJSON, asSVG bool) error {
 	bundle, err := filepath.Abs(bundle)
 	if err != nil {
 		return err
@@ -56,6 +58,9 @@ func runExplain(w io.Writer, g *global, bundle string, asJSON bool) error {
 	}
 	for _, text := range append(s.Warnings, p.Warnings...) {
 		g.out.warn(text)
+	}
+	if asSVG {
+		return timeline.Draw(w, "the birth of "+filepath.Base(bundle), p.Steps)
 	}
 	if !asJSON {
 		return p.Explain(w)
