@@ -41,6 +41,7 @@ type Mount struct {
 	Type   string
 	Options
 	SourceIsDir bool // of a bind
+	OverProc    bool // it may cover a file of procfs, which nothing else may (CVE-2019-16884)
 	IDs         *IDs // of a bind that shows its files with other ids; nil: it does not
 }
 

@@ -42,7 +42,7 @@ func (r *Root) newMount(m Mount, because string) launch.Step {
 	if m.late() {
 		flags &^= unix.MS_RDONLY
 	}
-	code := append(r.open(m.Target, k),
+	code := append(r.openFor(m, k),
 		launch.Call(unix.SYS_FCHDIR, r.target),
 		launch.Call(unix.SYS_MOUNT, launch.Str(cmp.Or(m.Source, m.Type)), launch.Str("."), launch.Str(m.Type), launch.Int(flags), launch.Str(m.Data)),
 		closeSlot(r.target),
@@ -74,7 +74,10 @@ func (r *Root) bind(m Mount, because string) launch.Step {
 	if r.sent(m) {
 		code = r.receive(r.source)
 	}
-	code = append(code, r.open(m.Target, k)...)
+	if relative(m.Target) == "proc" {
+		code = append(code, expectType(r.source, unix.PROC_SUPER_MAGIC)...)
+	}
+	code = append(code, r.openFor(m, k)...)
 	code = append(code, r.flags(m, r.source)...)
 	code = append(code, attach(r.source, r.target), closeSlot(r.source), closeSlot(r.target))
 	return child(fmt.Sprintf("bind %s on %s%s", m.Source, m.Target, m.words()), because, code...)
@@ -121,7 +124,7 @@ func (r *Root) exactly(m Mount, tree launch.Slot) []launch.Instr {
 
 // attachCopy mounts the tmpfs that the parent has filled.
 func (r *Root) attachCopy(m Mount, because string) launch.Step {
-	code := append(r.receive(r.source), r.open(m.Target, directory)...)
+	code := append(r.receive(r.source), r.openFor(m, directory)...)
 	code = append(code, r.flags(m, r.source)...)
 	return child(fmt.Sprintf("mount %s on %s%s", m.Type, m.Target, m.words()), because+", tmpcopyup",
 		append(code, attach(r.source, r.target), closeSlot(r.source), closeSlot(r.target))...)

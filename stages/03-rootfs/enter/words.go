@@ -75,3 +75,23 @@ func expectDevice(fd launch.Slot, kind uint32, major, minor uint32) []launch.Ins
 		launch.Expect(st, statxRdev, ^uint64(0), word(rdev[:]), syscall.ENXIO),
 	}
 }
+
+// statfsSize is enough for struct statfs (statfs(2)), whose first word is the file system's type.
+const statfsSize = 128
+
+// expectType fails with EPERM unless a descriptor's file system is of a type.
+func expectType(fd launch.Slot, magic uint64) []launch.Instr {
+	st := launch.Buf(statfsSize)
+	return []launch.Instr{launch.Call(unix.SYS_FSTATFS, fd, st), launch.Expect(st, 0, ^uint64(0), magic, syscall.EPERM)}
+}
+
+// refuseType fails with EPERM when it is.
+func refuseType(fd launch.Slot, magic uint64) []launch.Instr {
+	st := launch.Buf(statfsSize)
+	return []launch.Instr{
+		launch.Call(unix.SYS_FSTATFS, fd, st),
+		launch.Expect(st, 0, ^uint64(0), magic, syscall.ENXIO).On(syscall.ENXIO, "another type"),
+		launch.Expect(st, 0, 0, 1, syscall.EPERM),
+		launch.Jump("").At("another type"),
+	}
+}

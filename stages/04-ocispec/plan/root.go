@@ -72,7 +72,7 @@ func (c *compiler) mounts(m specs.Mount) ([]enter.Mount, error) {
 	case o.CopyUp && c.facts.Rootless:
 		return nil, fmt.Errorf("options: tmpcopyup needs root")
 	case o.Bind():
-		return []enter.Mount{{Source: m.Source, Target: target, Options: o, SourceIsDir: !c.facts.Files[m.Source], IDs: c.ids(m, o)}}, nil
+		return []enter.Mount{{Source: m.Source, Target: target, Options: o, SourceIsDir: !c.facts.Files[m.Source], IDs: c.ids(m, o), OverProc: spec.MayCoverProc(target)}}, nil
 	case m.Type == "cgroup" || m.Type == "cgroup2":
 		return c.cgroupMounts(target, o), nil
 	case m.Type == "" && o.Flags&unix.MS_REMOUNT == 0:
@@ -81,7 +81,7 @@ func (c *compiler) mounts(m specs.Mount) ([]enter.Mount, error) {
 	if mode, ok := c.facts.Modes[target]; ok && m.Type == "tmpfs" && !strings.Contains(","+o.Data, ",mode=") {
 		o.Data = strings.TrimPrefix(fmt.Sprintf("%s,mode=%o", o.Data, mode), ",")
 	}
-	return []enter.Mount{{Source: m.Source, Target: target, Type: m.Type, Options: o}}, nil
+	return []enter.Mount{{Source: m.Source, Target: target, Type: m.Type, Options: o, OverProc: spec.MayCoverProc(target)}}, nil
 }
 
 // target is where a destination lies in the container. One that names the root file system's place on the host means what is

@@ -211,6 +211,11 @@ func belowProc() []string {
 	}
 }
 
+// MayCoverProc tells whether a mount on this path may cover what procfs shows.
+func MayCoverProc(target string) bool {
+	return target == "/proc" || slices.Contains(belowProc(), target)
+}
+
 func mounts(s *specs.Spec) error {
 	for i, m := range s.Mounts {
 		if m.Destination == "" {
