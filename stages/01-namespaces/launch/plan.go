@@ -68,6 +68,10 @@ type Clone struct {
 // Plan is the list, in order.
 type Plan struct {
 	Steps []Step
+
+	// Here promises that no parent step changes its thread (Run.Taint): the launch
+	// then stays on the caller's thread, and the Go runtime need not start others.
+	Here bool
 }
 
 // Add appends steps and returns the plan, so that a planner reads as a list.
@@ -94,6 +98,7 @@ type Run struct {
 	slots [maxSlots]uintptr
 	files []*os.File // open until the child has its copies
 	taint bool
+	here  bool
 }
 
 // PID is the child's process id as the parent sees it; 0 before the clone.
@@ -118,4 +123,9 @@ func (r *Run) Slot(s Slot) uintptr { return r.slots[s] }
 
 // Taint says that the calling thread has changed (setns of a pid namespace,
 // say) and must not serve other goroutines: it ends with the launch.
-func (r *Run) Taint() { r.taint = true }
+func (r *Run) Taint() {
+	if r.here {
+		panic("launch: a step changes its thread, and the plan promised that none does (Plan.Here)")
+	}
+	r.taint = true
+}

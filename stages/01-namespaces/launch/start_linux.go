@@ -41,13 +41,17 @@ func Start(ctx context.Context, p *Plan, o Options) (*Process, error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, l.shared.close()) }()
-	done := make(chan struct{})
-	go onOwnThread(func() (keep bool) {
-		defer close(done)
+	if p.Here {
 		err = l.perform()
-		return !l.run.taint
-	})
-	<-done
+	} else {
+		done := make(chan struct{})
+		go onOwnThread(func() (keep bool) {
+			defer close(done)
+			err = l.perform()
+			return !l.run.taint
+		})
+		<-done
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +110,7 @@ func newLaunch(ctx context.Context, p *Plan, o Options) (*launch, error) {
 		return nil, errors.Join(fmt.Errorf("launch: %w", err), shared.close())
 	}
 	o.Trace.begin(p)
-	return &launch{ctx: ctx, plan: p, opt: o, clone: clone, prog: prog, shared: shared, run: &Run{}, talk: [2]int{-1, -1}}, nil
+	return &launch{ctx: ctx, plan: p, opt: o, clone: clone, prog: prog, shared: shared, run: &Run{here: p.Here}, talk: [2]int{-1, -1}}, nil
 }
 
 func (l *launch) perform() error {

@@ -73,7 +73,7 @@ func Compile(s *specs.Spec, facts Facts, req Request, acts Acts) (*Plan, error) 
 }
 
 func newCompiler(s *specs.Spec, facts Facts, req Request, acts Acts) *compiler {
-	c := &compiler{spec: s, proc: s.Process, facts: facts, req: req, acts: acts, plan: &Plan{Plan: &launch.Plan{}}}
+	c := &compiler{spec: s, proc: s.Process, facts: facts, req: req, acts: acts, plan: &Plan{Plan: &launch.Plan{Here: true}}}
 	c.gate, c.conn = c.slots.Take(), c.slots.Take()
 	if c.proc.Terminal && req.ConsoleSocket {
 		c.socket = c.slots.Take()

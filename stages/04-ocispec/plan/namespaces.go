@@ -47,6 +47,7 @@ func (c *compiler) joined() []*joinedNamespace {
 		if !j.byThread {
 			j.slot = c.slots.Take()
 		}
+		c.plan.Here = c.plan.Here && !j.byThread
 	}
 	if c.facts.Rootless {
 		return slices.Concat(user, middle, last)
