@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/slipway-engine/slipway/stages/04-ocispec/quickjson"
 )
 
 // maxSize bounds what is read: a config.json of this size is a mistake or an attack.
@@ -71,6 +73,9 @@ func read(bundle string) ([]byte, error) {
 // Decode parses the text of a config.json.
 func Decode(data []byte) (*specs.Spec, error) {
 	s := new(specs.Spec)
+	if quickjson.Unmarshal(data, s) == nil {
+		return s, nil
+	}
 	if err := decode(data, s); err != nil {
 		return nil, fmt.Errorf("config.json: %w", err)
 	}

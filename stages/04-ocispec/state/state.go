@@ -15,6 +15,8 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"github.com/slipway-engine/slipway/stages/04-ocispec/quickjson"
 )
 
 // Names inside a container's directory.
@@ -179,7 +181,7 @@ func (d *Dir) Get() (*Record, error) {
 		return nil, err
 	}
 	r := new(Record)
-	if err := json.Unmarshal(data, r); err != nil {
+	if err := quickjson.Unmarshal(data, r); err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(d.Path, recordName), err)
 	}
 	return r, nil
@@ -198,7 +200,7 @@ func (d *Dir) Config() (*specs.Spec, error) {
 		return nil, err
 	}
 	s := new(specs.Spec)
-	if err := json.Unmarshal(data, s); err != nil {
+	if err := quickjson.Unmarshal(data, s); err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(d.Path, configName), err)
 	}
 	if s.Linux == nil {
