@@ -3,7 +3,6 @@ module github.com/slipway-engine/slipway/stages/02-cgroups
 go 1.26.8
 
 require (
-	github.com/cilium/ebpf v0.22.0
 	github.com/google/go-cmp v0.7.0
 	github.com/opencontainers/runtime-spec v1.3.0
 	github.com/rogpeppe/go-internal v1.16.0

@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"unsafe"
 
-	"github.com/cilium/ebpf/asm"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
@@ -34,7 +33,7 @@ func (g *Group) setDevicesV2(now facts, list []specs.LinuxDeviceCgroup) error {
 	return nil
 }
 
-func replaceDeviceProgram(dir int, prog asm.Instructions) error {
+func replaceDeviceProgram(dir int, prog []instruction) error {
 	old, err := deviceProgramIDs(dir)
 	if err != nil {
 		return err
@@ -94,17 +93,13 @@ func (a *bpfAttr) call(cmd int) (int, error) {
 }
 
 // loadProgram loads a cgroup device program (BPF_PROG_LOAD); on a refusal the verifier's words are in the error.
-func loadProgram(prog asm.Instructions) (int, error) {
-	var code bytes.Buffer
-	if err := prog.Marshal(&code, byteOrder()); err != nil {
-		return -1, fmt.Errorf("assemble: %w", err)
-	}
-	insns, license := pinned(code.Bytes()), pinned([]byte("Apache-2.0\x00"))
+func loadProgram(prog []instruction) (int, error) {
+	insns, license := pinned(encode(prog)), pinned([]byte("Apache-2.0\x00"))
 	defer insns.Unpin()
 	defer license.Unpin()
 	attr := &bpfAttr{}
 	attr.u32(0, unix.BPF_PROG_TYPE_CGROUP_DEVICE)
-	attr.u32(4, uint32(code.Len()/8))
+	attr.u32(4, uint32(len(prog)))
 	attr.ptr(8, insns.at)
 	attr.ptr(16, license.at)
 	fd, err := attr.call(unix.BPF_PROG_LOAD)
@@ -120,15 +115,7 @@ func loadProgram(prog asm.Instructions) (int, error) {
 		return fd, nil
 	}
 	log, _, _ := bytes.Cut(words.bytes, []byte{0})
-	return -1, fmt.Errorf("load %d instructions: %w: %s", code.Len()/8, err, bytes.TrimSpace(log))
-}
-
-// byteOrder names the machine's own order, which the assembler wants as one of the two.
-func byteOrder() binary.ByteOrder {
-	if binary.NativeEndian.Uint16([]byte{1, 0}) == 1 {
-		return binary.LittleEndian
-	}
-	return binary.BigEndian
+	return -1, fmt.Errorf("load %d instructions: %w: %s", len(prog), err, bytes.TrimSpace(log))
 }
 
 // pin is memory whose address may stand in a bpfAttr.

@@ -9,11 +9,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/cilium/ebpf/asm"
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/rogpeppe/go-internal/txtar"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -112,7 +112,7 @@ func printPlan(t *testing.T, version int, resources, nowJSON []byte) string {
 func printDevices(t *testing.T, list []specs.LinuxDeviceCgroup) string {
 	rules, err := deviceRules(list)
 	require.NoError(t, err)
-	return fmt.Sprintf("%v", deviceProgram(rules))
+	return listing(deviceProgram(rules))
 }
 
 func TestWeightFromShares(t *testing.T) {
@@ -218,48 +218,79 @@ func TestDeviceRulesRefuse(t *testing.T) {
 	}
 }
 
+// listing writes a program as the kernel's own disassembler does (bpftool prog dump xlated).
+func listing(prog []instruction) string {
+	var b strings.Builder
+	for n, i := range prog {
+		text := map[uint8]string{
+			unix.BPF_LDX | unix.BPF_MEM | unix.BPF_W: fmt.Sprintf("r%d = *(u32 *)(r%d +%d)", i.dst, i.src, i.offset),
+			unix.BPF_ALU | unix.BPF_MOV | unix.BPF_X: fmt.Sprintf("w%d = w%d", i.dst, i.src),
+			unix.BPF_ALU | unix.BPF_MOV:              fmt.Sprintf("w%d = %d", i.dst, i.constant),
+			unix.BPF_ALU | unix.BPF_AND:              fmt.Sprintf("w%d &= %d", i.dst, i.constant),
+			unix.BPF_ALU | unix.BPF_RSH:              fmt.Sprintf("w%d >>= %d", i.dst, i.constant),
+			unix.BPF_JMP32 | unix.BPF_JNE:            fmt.Sprintf("if w%d != 0x%x goto %d", i.dst, i.constant, n+1+int(i.offset)),
+			unix.BPF_JMP32 | unix.BPF_JEQ:            fmt.Sprintf("if w%d == 0x%x goto %d", i.dst, i.constant, n+1+int(i.offset)),
+			unix.BPF_JMP | unix.BPF_EXIT:             "exit",
+		}[i.op]
+		fmt.Fprintf(&b, "%3d: %s\n", n, text)
+	}
+	return b.String()
+}
+
 // runDeviceProgram interprets the few instructions that deviceProgram uses.
-func runDeviceProgram(t *testing.T, prog asm.Instructions, kind byte, major, minor int64, acc access) bool {
+func runDeviceProgram(t *testing.T, prog []instruction, kind byte, major, minor int64, acc access) bool {
 	t.Helper()
 	number := map[byte]uint32{'b': 1, 'c': 2}[kind]
 	ctx := map[int16]uint32{0: uint32(acc)<<16 | number, 4: uint32(major), 8: uint32(minor)}
-	labels := map[string]int{}
-	for i, ins := range prog {
-		if ins.Symbol() != "" {
-			labels[ins.Symbol()] = i
-		}
-	}
 	var r [11]uint32
 	for pc, steps := 0, 0; ; pc, steps = pc+1, steps+1 {
 		require.Less(t, steps, 1000, "the program does not end")
-		ins := prog[pc]
-		right := uint32(ins.Constant)
-		if ins.OpCode.Source() == asm.RegSource && ins.OpCode.Class() == asm.ALUClass {
-			right = r[ins.Src]
+		i := prog[pc]
+		right := uint32(i.constant)
+		if i.op&7 == unix.BPF_ALU && i.op&unix.BPF_X != 0 {
+			right = r[i.src]
 		}
-		jump := false
-		switch {
-		case ins.OpCode.Class() == asm.LdXClass:
-			r[ins.Dst] = ctx[ins.Offset]
-		case ins.OpCode.JumpOp() == asm.Exit:
-			return r[asm.R0] == 1
-		case ins.OpCode.ALUOp() == asm.Mov:
-			r[ins.Dst] = right
-		case ins.OpCode.ALUOp() == asm.And:
-			r[ins.Dst] &= right
-		case ins.OpCode.ALUOp() == asm.RSh:
-			r[ins.Dst] >>= right
-		case ins.OpCode.JumpOp() == asm.JNE:
-			jump = r[ins.Dst] != right
-		case ins.OpCode.JumpOp() == asm.JEq:
-			jump = r[ins.Dst] == right
+		skip := false
+		switch i.op &^ unix.BPF_X {
+		case unix.BPF_LDX | unix.BPF_MEM | unix.BPF_W:
+			r[i.dst] = ctx[i.offset]
+		case unix.BPF_JMP | unix.BPF_EXIT:
+			return r[0] == 1
+		case unix.BPF_ALU | unix.BPF_MOV:
+			r[i.dst] = right
+		case unix.BPF_ALU | unix.BPF_AND:
+			r[i.dst] &= right
+		case unix.BPF_ALU | unix.BPF_RSH:
+			r[i.dst] >>= right
+		case unix.BPF_JMP32 | unix.BPF_JNE:
+			skip = r[i.dst] != right
+		case unix.BPF_JMP32 | unix.BPF_JEQ:
+			skip = r[i.dst] == right
 		default:
-			t.Fatalf("unknown instruction %v", ins)
+			t.Fatalf("unknown instruction %v", i)
 		}
-		if jump {
-			to, ok := labels[ins.Reference()]
-			require.True(t, ok, "no label %s", ins.Reference())
-			pc = to - 1
+		if skip {
+			pc += int(i.offset)
 		}
 	}
+}
+
+// TestEncode holds the bytes against what a BPF assembler makes of r3 = r2, w2 &= 0xffff, if w2 != 2 goto +5, exit (RFC 9669).
+func TestEncode(t *testing.T) {
+	if byteOrderBig() {
+		t.Skip("needs a little-endian machine: the bytes are spelt out for one")
+	}
+	require.Equal(t, []byte{
+		0x61, 0x14, 4, 0, 0, 0, 0, 0,
+		0xbc, 0x23, 0, 0, 0, 0, 0, 0,
+		0x54, 0x02, 0, 0, 0xff, 0xff, 0, 0,
+		0x56, 0x02, 5, 0, 2, 0, 0, 0,
+		0xb4, 0x00, 0, 0, 1, 0, 0, 0,
+		0x95, 0x00, 0, 0, 0, 0, 0, 0,
+	}, encode([]instruction{
+		load(4, 1, 4), move(3, 2), compute(unix.BPF_AND, 2, 0xffff),
+		{op: unix.BPF_JMP32 | unix.BPF_JNE | unix.BPF_K, dst: 2, offset: 5, constant: 2},
+		compute(unix.BPF_MOV, 0, 1),
+		{op: unix.BPF_JMP | unix.BPF_EXIT},
+	}))
 }
