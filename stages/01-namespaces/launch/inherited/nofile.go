@@ -20,13 +20,23 @@ var Nofile = nofile()
 //go:linkname rawSyscall6 syscall.RawSyscall6
 func rawSyscall6(trap, a1, a2, a3, a4, a5, a6 uintptr) (r1, r2, errno uintptr)
 
-// prlimit64 has these numbers (asm/unistd.h).
-var prlimit64 = map[string]uintptr{"amd64": 302, "arm64": 261, "riscv64": 261, "ppc64le": 325, "s390x": 334}
+// prlimit64 is the number of the system call (asm/unistd.h).
+func prlimit64() uintptr {
+	switch runtime.GOARCH {
+	case "amd64":
+		return 302
+	case "ppc64le":
+		return 325
+	case "s390x":
+		return 334
+	}
+	return 261 // arm64, riscv64
+}
 
 const rlimitNofile = 7 // asm-generic/resource.h
 
 func nofile() Rlimit {
 	l := new(Rlimit)
-	rawSyscall6(prlimit64[runtime.GOARCH], 0, rlimitNofile, 0, uintptr(unsafe.Pointer(l)), 0, 0)
+	rawSyscall6(prlimit64(), 0, rlimitNofile, 0, uintptr(unsafe.Pointer(l)), 0, 0)
 	return *l
 }

@@ -1,3 +1,9 @@
+// A runtime keeps one thread busy and ends soon. Without these settings each start looks for the cgroup's CPU quota in four files,
+// and starts a goroutine to watch it (Go documentation, "GODEBUG").
+//
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
+
 // Command slipway-runtime creates and runs containers from OCI bundles, with runc's command line.
 package main
 
@@ -10,18 +16,19 @@ import (
 	"strconv"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
+	"github.com/slipway-engine/slipway/stages/04-ocispec/readonly"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/runtime"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/state"
 )
 
 func main() {
 	g := new(global)
-	err := protect(os.Args[1:])
-	if err == nil {
-		err = unknownTopic(newRoot(g).ExecuteContext(context.Background()))
+	if f := readonly.Failed; f != nil {
+		os.Exit(g.finish(fmt.Errorf("read-only view of our own program: %s: %w", f.Call, unix.Errno(f.Errno))))
 	}
-	os.Exit(g.finish(err))
+	os.Exit(g.finish(unknownTopic(newRoot(g, os.Args[1:]).ExecuteContext(context.Background()))))
 }
 
 // global are the options before the verb, and what they lead to.
@@ -75,7 +82,7 @@ func (g *global) finish(err error) int {
 	return 1
 }
 
-func newRoot(g *global) *cobra.Command {
+func newRoot(g *global, args []string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: program(), Short: about,
 		SilenceErrors: true, SilenceUsage: true,
@@ -92,11 +99,8 @@ func newRoot(g *global) *cobra.Command {
 	f.BoolVar(&g.debug, "debug", false, "enable debug logging")
 	f.BoolVar(&g.systemd, "systemd-cgroup", false, "enable systemd cgroup support, expects cgroupsPath to be of form \"slice:prefix:name\" for e.g. \"system.slice:runc:434234\"")
 	f.StringVar(&g.rootless, "rootless", "auto", "ignore cgroup permission errors (true, false or auto)")
-	for _, add := range []func(*global) *cobra.Command{
-		newCreate, newStart, newRun, newState, newKill, newDelete, newExec, newList, newPs, newPause, newResume, newUpdate,
-		newEvents, newSpec, newFeatures, newExplain, newCheckpoint, newRestore,
-	} {
-		cmd.AddCommand(add(g))
+	for _, v := range wanted(args) {
+		cmd.AddCommand(v.make(g))
 	}
 	return cmd
 }
