@@ -1,11 +1,14 @@
 package shield
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -21,61 +24,173 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestHarm does what is asked for; without the variable it is no test.
-func TestHarm(t *testing.T) {
-	switch os.Getenv(harm) {
-	case "":
-		t.Skip("needs to be started by TestTheShieldHolds")
-	case "proc": // the classic: /proc mounted while / is shared
-		require.NoError(t, unix.Mount("slipway-harm", "/proc", "tmpfs", 0, ""))
-	case "remount":
-		require.NoError(t, unix.Mount("", "/", "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""))
-	case "cgroup":
-		for _, dir := range trees(t) {
-			require.NoError(t, os.Mkdir(dir+"/slipway-test-left", 0o755))
-		}
+// harms are what a learner's solution may do to the machine by mistake.
+func harms() map[string]func(t *testing.T) {
+	return map[string]func(*testing.T){
+		"none": func(t *testing.T) {
+			require.Equal(t, 1, os.Getppid())
+			fmt.Printf("the tests are process %d\n", os.Getpid())
+		},
+		// The classic: /proc mounted for a container while / is shared.
+		"proc": func(t *testing.T) { require.NoError(t, unix.Mount("slipway-harm", "/proc", "tmpfs", 0, "")) },
+		"remount": func(t *testing.T) {
+			require.NoError(t, unix.Mount("", "/", "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""))
+		},
+		"unmount":  func(t *testing.T) { require.NoError(t, unix.Unmount("/dev/shm", unix.MNT_DETACH)) },
+		"hostname": func(t *testing.T) { require.NoError(t, unix.Sethostname([]byte("slipway-harm"))) },
+		"cgroup":   func(t *testing.T) { require.NoError(t, os.Mkdir(group(t), 0o755)) },
+		"kill":     func(t *testing.T) { require.NoError(t, unix.Kill(-1, unix.SIGKILL)) },
+		"kill own group": func(t *testing.T) {
+			require.NoError(t, exec.Command("sh", "-c", "kill -TERM 0").Start())
+			time.Sleep(time.Minute) // it comes before that
+		},
+		"process": func(t *testing.T) {
+			c := exec.Command("sleep", "1234")
+			c.SysProcAttr = &unix.SysProcAttr{Setsid: true}
+			require.NoError(t, c.Start())
+		},
+		"nft":   func(t *testing.T) { call(t, "nft", "add", "table", "inet", "slipt_left") },
+		"netns": func(t *testing.T) { call(t, "ip", "netns", "add", "slipt-left") },
+		"link":  func(t *testing.T) { call(t, "ip", "link", "add", "slipt0", "type", "veth", "peer", "name", "slipt1") },
 	}
 }
 
-// trees is one cgroup hierarchy in which a group can be made.
-func trees(t *testing.T) []string {
+// TestHarm does what is asked for; without the variable it is no test.
+func TestHarm(t *testing.T) {
+	what := os.Getenv(harm)
+	if what == "" {
+		t.Skip("needs to be started by TestTheShieldHolds")
+	}
+	harms()[what](t)
+}
+
+func call(t *testing.T, name string, args ...string) {
+	t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	require.NoError(t, err, string(out))
+}
+
+// group is where a test could make one, in one hierarchy.
+func group(t *testing.T) string {
 	t.Helper()
 	for _, dir := range []string{"/sys/fs/cgroup/pids", "/sys/fs/cgroup"} {
 		if _, err := os.Stat(dir + "/cgroup.procs"); err == nil {
-			return []string{dir}
+			return dir + "/slipway-test-left"
 		}
 	}
 	t.Skip("needs a cgroup hierarchy")
-	return nil
+	return ""
 }
 
 func run(t *testing.T, what string) (string, int) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: the shield is for root")
-	}
 	c := exec.Command("/proc/self/exe", "-test.run", "TestHarm$")
 	c.Env = append(os.Environ(), harm+"="+what)
-	out, _ := c.CombinedOutput()
+	out, err := c.CombinedOutput()
+	if c.ProcessState == nil {
+		t.Fatal(err)
+	}
+	if _, text, ok := strings.Cut(string(out), "the tests are process "); ok {
+		var n int
+		_, err := fmt.Sscan(text, &n)
+		require.NoError(t, err)
+		require.InDelta(t, c.ProcessState.Pid()+near/2, n, near/2, "right behind the starter's number")
+	}
 	return string(out), c.ProcessState.ExitCode()
 }
 
+// TestTheShieldHolds: each harm is kept from the machine, and told to the learner in the words of testdata/HARM.golden
+// (UPDATE_GOLDEN=1 writes them).
 func TestTheShieldHolds(t *testing.T) {
-	before, err := os.ReadFile("/proc/self/mountinfo")
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: the shield is for root")
+	}
+	name, err := os.Hostname()
 	require.NoError(t, err)
-	for _, what := range []string{"proc", "remount"} {
-		out, code := run(t, what)
-		require.Zero(t, code, "%s: %s", what, out)
-		after, err := os.ReadFile("/proc/self/mountinfo")
-		require.NoError(t, err)
-		require.Equal(t, string(before), string(after), "%s reached the machine", what)
+	bystander := exec.Command("sleep", "100")
+	require.NoError(t, bystander.Start())
+	t.Cleanup(func() { _ = bystander.Process.Kill(); _ = bystander.Wait() })
+	before := outside(os.Getpid(), 0)
+	programs := map[string]string{"nft": "nft", "netns": "ip", "link": "ip"}
+	for what := range harms() {
+		t.Run(what, func(t *testing.T) {
+			if p := programs[what]; p != "" {
+				if _, err := exec.LookPath(p); err != nil {
+					t.Skip("needs " + p)
+				}
+			}
+			if what == "cgroup" {
+				dir := group(t)
+				t.Cleanup(func() { require.NoError(t, os.Remove(dir)) })
+			}
+			out, code := run(t, what)
+			told(t, what, out)
+			require.Equal(t, what == "none", code == 0, out)
+			if what != "cgroup" {
+				require.Empty(t, settled(before, 0), "it reached the machine")
+			}
+			require.NoFileExists(t, "/run/netns/slipt-left")
+			now, err := os.Hostname()
+			require.NoError(t, err)
+			require.Equal(t, name, now)
+			require.NoError(t, bystander.Process.Signal(unix.Signal(0)))
+			require.Empty(t, left(t, "sleep\x001234\x00"), "nobody of the tests is left")
+		})
 	}
 }
 
-func TestALeftoverIsAFailure(t *testing.T) {
-	dir := filepath.Join(trees(t)[0], "slipway-test-left")
-	t.Cleanup(func() { _ = os.Remove(dir) })
-	out, code := run(t, "cgroup")
-	require.NotZero(t, code, out)
-	require.True(t, strings.Contains(out, "HOST-LEAK  the tests left behind: cgroup "+dir), out)
+// left finds processes of this machine by their command line.
+func left(t *testing.T, command string) []string {
+	t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	require.NoError(t, err)
+	var found []string
+	for _, f := range files {
+		if b, err := os.ReadFile(f); err == nil && string(b) == command {
+			found = append(found, f)
+		}
+	}
+	return found
+}
+
+var (
+	number  = regexp.MustCompile(`process \d+`)
+	timing  = regexp.MustCompile(`\(\d+\.\d+s\)`)
+	options = regexp.MustCompile(`\((ro|rw)[^;)]*(; r[ow])?\)`)
+	dirs    = regexp.MustCompile(`/sys/fs/cgroup/(pids/)?`)
+	fstype  = regexp.MustCompile(`mount \S+ on /(run/netns|dev/shm)? `)
+)
+
+// told compares the explanation with the golden text. What differs between machines is taken out of both.
+func told(t *testing.T, what, out string) {
+	t.Helper()
+	_, text, _ := strings.Cut(out, "NOT YET RIGHT")
+	text = number.ReplaceAllString(text, "process N")
+	text = options.ReplaceAllString(text, "($1)")
+	text = dirs.ReplaceAllString(text, "/sys/fs/cgroup/")
+	text = fstype.ReplaceAllString(text, "mount FS on /$1 ")
+	text = timing.ReplaceAllString(text, "")
+	file := filepath.Join("testdata", strings.ReplaceAll(what, " ", "-")+".golden")
+	if os.Getenv("UPDATE_GOLDEN") != "" {
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o644))
+	}
+	want, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, string(want), text, out)
+	require.LessOrEqual(t, strings.Count(text, "\n"), 25)
+}
+
+func TestWhoseCgroup(t *testing.T) {
+	for name, want := range map[string]bool{
+		"/slipway-test-1002": false, "/slipway-test-3": false, "/slipway-test-999": true, "/slipway-test-2000/t1002": false, "/slipway-test-left": false, "/slipway/test-1002-1763000000000000000": false,
+	} {
+		require.Equal(t, want, anothers(name, 1000), name)
+	}
+}
+
+func TestPrints(t *testing.T) {
+	p := Print{}
+	require.Equal(t, []string{"b", "gone: link a"}, Print{"link a": 1}.Left(Print{"b": 1}))
+	require.Empty(t, Print{"cgroup a": 1}.Left(p), "a group that somebody else has removed")
+	require.Equal(t, []string{"x"}, Print{"x": 1}.Left(Print{"x": 2}), "a second mount on the same place")
 }
