@@ -14,7 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	. "github.com/slipway-engine/slipway/stages/01-namespaces/launch"
+	"github.com/slipway-engine/slipway/stages/01-namespaces/shield"
 )
+
+func TestMain(m *testing.M) { shield.Main(m) }
 
 func needRoot(t *testing.T) {
 	t.Helper()

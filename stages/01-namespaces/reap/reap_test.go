@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/slipway-engine/slipway/stages/01-namespaces/shield"
 	"github.com/slipway-engine/slipway/stages/01-namespaces/teach"
 	"github.com/slipway-engine/slipway/stages/01-namespaces/todo"
 )
@@ -25,7 +26,7 @@ const helper = "REAP_TEST_HELPER"
 func TestMain(m *testing.M) {
 	script := os.Getenv(helper)
 	if script == "" {
-		os.Exit(m.Run())
+		shield.Main(m)
 	}
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		fmt.Println(err)

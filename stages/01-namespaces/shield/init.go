@@ -48,7 +48,7 @@ func beInit(arg string) int {
 	}
 	code, left := reap(tests, bird)
 	left = append(left, stillRunning(proc)...)
-	left = append(left, before.Left(inside(proc, keep))...)
+	left = append(left, before.Left(inside(proc, keep).and(before.removed()))...)
 	if len(left) > 0 {
 		fmt.Fprintln(os.Stderr, explain(left))
 		code = max(code, 1)

@@ -97,23 +97,50 @@ func tests(name string) bool {
 		strings.HasPrefix(name, filepath.Join(os.TempDir(), "Test"))
 }
 
-// anothers tells whether a name has a process id in it that the tests of this starter do not have: theirs comes right behind
-// the starter's (nextPID), a thread or two may be between, or it is one of the first.
+// anothers tells whether a path has a process id in it that the tests of this starter do not have: theirs comes right behind
+// the starter's (nextPID), a thread or two may be between, or it is one of the first. Tests put theirs first, behind a dash.
 func anothers(name string, starter int) bool {
-	has, ours := false, false
-	for _, digits := range pids.FindAllString(name, -1) {
-		if n, err := strconv.Atoi(digits); err == nil && n <= maxPID {
-			has, ours = true, ours || n > starter && n <= starter+near || n <= near
-		}
+	m := pid.FindStringSubmatch(name)
+	if m == nil {
+		return false
 	}
-	return has && !ours
+	n, err := strconv.Atoi(m[1])
+	return err == nil && n <= maxPID && (n <= starter || n > starter+near) && n > near
 }
 
-var pids = regexp.MustCompile(`[0-9]+`)
+var pid = regexp.MustCompile(`-([0-9]+)`)
 
 const near = 8
 
 const maxPID = 1 << 22 // PID_MAX_LIMIT, proc_sys_kernel(5)
+
+// removed are the mounts whose directory is no longer there. Somebody else has removed it: the kernel then takes the mount out of
+// every namespace (rmdir(2) of a directory that is a mount point elsewhere).
+func (p Print) removed() Print {
+	gone := Print{}
+	for k, n := range p {
+		m := mountPoint.FindStringSubmatch(k)
+		if m == nil {
+			continue
+		}
+		if _, err := os.Lstat(unescape.Replace(m[1] + m[2])); os.IsNotExist(err) {
+			gone[k] = n
+		}
+	}
+	return gone
+}
+
+var mountPoint = regexp.MustCompile(`^mount \S+ on (\S+) \(|^namespace kept at (\S+)`)
+
+// unescape undoes what the kernel does to paths in mountinfo (proc_pid_mountinfo(5)).
+var unescape = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
+
+func (p Print) and(more Print) Print {
+	for k, n := range more {
+		p[k] = max(p[k], n)
+	}
+	return p
+}
 
 // Left lists what is there now and was not before, and what has gone, sorted.
 func (p Print) Left(now Print) []string {

@@ -182,7 +182,7 @@ func told(t *testing.T, what, out string) {
 
 func TestWhoseCgroup(t *testing.T) {
 	for name, want := range map[string]bool{
-		"/slipway-test-1002": false, "/slipway-test-3": false, "/slipway-test-999": true, "/slipway-test-2000/t1002": false, "/slipway-test-left": false, "/slipway/test-1002-1763000000000000000": false,
+		"/slipway-test-1002": false, "/slipway-test-3": false, "/slipway-test-999": true, "/slipway-test-2000/001Test1002": true, "/slipway-test-2000/t-1002": true, "/slipway-test-left": false, "/slipway/test-1002-1763000000000000000": false,
 	} {
 		require.Equal(t, want, anothers(name, 1000), name)
 	}
@@ -191,6 +191,8 @@ func TestWhoseCgroup(t *testing.T) {
 func TestPrints(t *testing.T) {
 	p := Print{}
 	require.Equal(t, []string{"b", "gone: link a"}, Print{"link a": 1}.Left(Print{"b": 1}))
+	gone := Print{"mount x on /no/such\\040place (rw; rw)": 2, "namespace kept at /no/such": 1}
+	require.Equal(t, gone, Print{"mount x on / (rw; rw)": 1, "hostname x": 1}.and(gone).removed(), "their directory was removed")
 	require.Empty(t, Print{"cgroup a": 1}.Left(p), "a group that somebody else has removed")
 	require.Equal(t, []string{"x"}, Print{"x": 1}.Left(Print{"x": 2}), "a second mount on the same place")
 }

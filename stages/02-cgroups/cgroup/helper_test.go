@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slipway-engine/slipway/stages/01-namespaces/shield"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -28,12 +29,23 @@ func TestMain(m *testing.M) {
 	if job := os.Getenv(helperVariable); job != "" {
 		os.Exit(help(strings.Fields(job)))
 	}
-	code := m.Run()
+	var keep shield.Keep
+	if os.Getenv("SLIPWAY_VM") != "" { // systemd must know the processes by their numbers there
+		keep = shield.KeepPIDs
+	}
+	os.Exit(shield.Around(counted{m}, keep).Run())
+}
+
+// counted are the tests and, at the end, what they left.
+type counted struct{ *testing.M }
+
+func (m counted) Run() int {
+	code := m.M.Run()
 	if left := leftovers(); len(left) > 0 {
 		fmt.Fprintf(os.Stderr, "these tests left cgroups behind: %v\n", left)
 		code = max(code, 1)
 	}
-	os.Exit(code)
+	return code
 }
 
 // leftovers lists groups of this run that are still there.

@@ -13,12 +13,13 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/slipway-engine/slipway/stages/01-namespaces/shield"
 	"github.com/slipway-engine/slipway/stages/02-cgroups/cgroup"
 	"github.com/stretchr/testify/require"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"limit": main})
+	testscript.Main(shield.Around(m), map[string]func(){"limit": main})
 }
 
 // TestScripts runs the program on this machine's kernel. In a script $G is the name of a group of its own.

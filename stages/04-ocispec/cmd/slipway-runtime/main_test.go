@@ -8,10 +8,12 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/slipway-engine/slipway/stages/01-namespaces/shield"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"slipway-runtime": main, "runc": main})
+	testscript.Main(shield.Around(m), map[string]func(){"slipway-runtime": main, "runc": main})
 }
 
 // TestScripts runs testdata/*.txtar: the command line as its callers use it. $WORK/b is a bundle with a static shell.
