@@ -181,16 +181,19 @@ func (w *Writer) Commit(size int64, expected digest.Digest) (digest.Digest, erro
 	return d, nil
 }
 
+// verify holds what was written against the sizes (0: none) and digests ("": none) that were promised, with Commit and before, and gives its
+// digest: the name that it gets.
 func (w *Writer) verify(size int64, expected digest.Digest) (digest.Digest, error) {
-	for _, want := range []int64{size, w.status.Total} {
-		if want > 0 && want != w.status.Offset {
-			return "", fmt.Errorf("ingest %s: %d bytes where %d were promised: %w", refName(w.status.Ref), w.status.Offset, want, ErrDigest)
-		}
-	}
 	if expected != "" && expected.Validate() == nil && expected.Algorithm() != w.algorithm {
 		w.algorithm = expected.Algorithm()
 		if err := w.rehash(w.status.Offset); err != nil {
 			return "", fmt.Errorf("ingest %s: %w", refName(w.status.Ref), err)
+		}
+	}
+	//ex:begin rootfs.verify
+	for _, want := range []int64{size, w.status.Total} {
+		if want > 0 && want != w.status.Offset {
+			return "", fmt.Errorf("ingest %s: %d bytes where %d were promised: %w", refName(w.status.Ref), w.status.Offset, want, ErrDigest)
 		}
 	}
 	d := w.Digest()
@@ -200,6 +203,9 @@ func (w *Writer) verify(size int64, expected digest.Digest) (digest.Digest, erro
 		}
 	}
 	return d, nil
+	//ex:stub
+	// return "", todo.Exercise("rootfs.verify")
+	//ex:end rootfs.verify
 }
 
 // publish makes the blob appear. The order is what makes a crash harmless: data on disk, then its name, then the

@@ -1,14 +1,17 @@
 package layer_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/slipway-engine/slipway/stages/01-namespaces/teach"
 	"github.com/slipway-engine/slipway/stages/03-rootfs/layer"
 	"github.com/stretchr/testify/require"
@@ -133,4 +136,91 @@ func opaqueness(path string) string {
 		return "no attribute trusted.overlay.opaque"
 	}
 	return fmt.Sprintf("trusted.overlay.opaque=%q", p[:n])
+}
+
+const diffTitle = "what was changed is a layer again"
+
+// TestDiff is the test of the exercise rootfs.diff.
+func TestDiff(t *testing.T) {
+	needsRoot(t)
+	lower, upper, again := newPlace(t), newPlace(t), newPlace(t)
+	entries := []e{dir("d"), file("d/keep", "1"), file("d/gone", "1"), file("gone", "1"), file("same", "1")}
+	for _, p := range []*place{lower, upper, again} {
+		_, err := p.apply(t, layer.Options{}, entries...)
+		require.NoError(t, err)
+	}
+	for _, name := range []string{"d/gone", "gone"} {
+		require.NoError(t, os.Remove(filepath.Join(upper.root, name)))
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(upper.root, "d/new"), []byte("2"), 0o644))
+	const did = "took a tree of d/keep, d/gone, gone and same; removed d/gone and gone, made d/new; asked for the difference"
+	var p bytes.Buffer
+	err := layer.Diff(t.Context(), lower.root, upper.root, &p)
+	teach.Begun(t, err)
+	if errors.Is(err, unix.ENOENT) {
+		teach.Fail(t, teach.Diagnosis{
+			Exercise: "rootfs.diff", Code: "FS-DIFF-3", Title: diffTitle, Did: did,
+			Saw: "error: " + err.Error(), Want: "no error",
+			Means: "a name was looked for where it is not: of the names of two directories some are in both, some only in one. What is new has nothing to be held against, and what is gone cannot be looked at.",
+			Try:   "comm <(ls lower) <(ls upper): three columns, three cases",
+			Read:  "docs/03-rootfs.md#there-and-back",
+		})
+	}
+	require.NoError(t, err)
+	list := names(t, p.Bytes())
+	_, err = layer.Apply(t.Context(), again.root, bytes.NewReader(p.Bytes()), layer.Options{})
+	require.NoError(t, err)
+	if again.read(t, "gone") == "1" || again.read(t, "d/gone") == "1" {
+		teach.Fail(t, teach.Diagnosis{
+			Exercise: "rootfs.diff", Code: "FS-DIFF-1", Title: diffTitle, Did: did + ", and applied it to a copy of the first tree",
+			Saw:   "the layer holds " + strings.Join(list, ", ") + "; in the copy gone is still there",
+			Want:  "whiteouts .wh.gone and d/.wh.gone in the layer, and neither file in the copy",
+			Means: "a tar can only say what is there. Who looks at the new tree alone sees what came and what changed, and nothing of what went: the names of the old tree have to be looked at, too.",
+			Try:   "docker run an image, rm a file, docker diff: the D is what has to be found",
+			Read:  "docs/03-rootfs.md#there-and-back    image-spec, layer.md, Whiteouts",
+		})
+	}
+	require.Equal(t, []string{"5 d/", "0 d/.wh.gone", "0 d/new", "0 .wh.gone"}, sortedTail(list))
+	require.Equal(t, tree(t, upper.root), tree(t, again.root))
+	sameBytes(t)
+}
+
+// sortedTail puts the whiteout of the root last, wherever it came: order is looked at by sameBytes.
+func sortedTail(list []string) []string {
+	rank := map[string]int{"5 d/": 0, "0 d/.wh.gone": 1, "0 d/new": 2, "0 .wh.gone": 3}
+	slices.SortFunc(list, func(a, b string) int { return rank[a] - rank[b] })
+	return list
+}
+
+// sameBytes makes the same change twice, in another order.
+func sameBytes(t *testing.T) {
+	t.Helper()
+	empty := newPlace(t)
+	var digests []string
+	for _, reverse := range []bool{false, true, false, true} {
+		p := newPlace(t)
+		var entries []e
+		for i := range 40 {
+			entries = append(entries, file(fmt.Sprintf("f%02d", i), "x"))
+		}
+		if reverse {
+			slices.Reverse(entries)
+		}
+		_, err := p.apply(t, layer.Options{}, entries...)
+		require.NoError(t, err)
+		var out bytes.Buffer
+		require.NoError(t, layer.Diff(t.Context(), empty.root, p.root, &out))
+		digests = append(digests, digest.FromBytes(out.Bytes()).String())
+	}
+	if len(slices.Compact(digests)) > 1 {
+		teach.Fail(t, teach.Diagnosis{
+			Exercise: "rootfs.diff", Code: "FS-DIFF-2", Title: diffTitle,
+			Did:   "made the same 40 files four times and asked for the difference to an empty tree",
+			Saw:   "layers with several digests: the entries come in another order",
+			Want:  "one digest: f00, f01, f02, ...",
+			Means: "neither a directory nor a map has an order of its own. A layer is named by the hash of its bytes: with the entries in any order the same change is another layer each time, nothing is shared, and nobody can build an image again and compare.",
+			Try:   "ls -U in a large directory on two file systems",
+			Read:  "docs/03-rootfs.md#there-and-back",
+		})
+	}
 }
