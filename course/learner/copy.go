@@ -26,7 +26,7 @@ const Script = "learn/course"
 
 const script = `#!/bin/sh
 # The course's tool: learn/course status | next | hint | why CODE | …
-cd "$(dirname "$0")/.." && CGO_ENABLED=0 exec go run ./course/cmd/course "$@"
+cd "$(dirname "$0")/.." && CGO_ENABLED=0 go build -trimpath -o .cache/course ./course/cmd/course && exec .cache/course "$@"
 `
 
 // Start gives the learner a copy of a stage with every exercise stubbed, and
