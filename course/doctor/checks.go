@@ -18,24 +18,24 @@ import (
 func Checks() []Check {
 	return []Check{
 		{Name: "Linux", Stages: "all", Vital: true, Outside: true, Remedy: "use a Linux machine or VM, kernel 5.10 or newer", VM: true, Try: kernel},
-		{Name: "root", Stages: "all", Outside: true, Remedy: "run as root: sudo make …; what needs root is skipped and counted", Try: root},
+		{Name: "root", Affects: "all but those that are pure functions: oci.load, oci.state, oci.capabilities, oci.plan, oci.hooks, oci.seccomp, cg.cpu-max", Stages: "all", Outside: true, Remedy: "run as root: sudo make …; what needs root is skipped and counted", Try: root},
 		{
-			Name: "namespaces", Stages: "1, 4 to 7", Vital: true, VM: true, Remedy: "this container or sandbox forbids clone: use a VM",
+			Name: "namespaces", Affects: "ns.*, rootfs.pivot, oci.start-gate, oci.kill, shim.*, mgr.tasks, daemon.*", Stages: "1, 4 to 7", Vital: true, VM: true, Remedy: "this container or sandbox forbids clone: use a VM",
 			Clone: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWNET | unix.CLONE_NEWCGROUP, Try: identity,
 		},
 		{
-			Name: "user namespaces", Stages: "1, 4", VM: true, Clone: unix.CLONE_NEWUSER, Try: identity,
+			Name: "user namespaces", Affects: "ns.userns-map, ns.join", Stages: "1, 4", VM: true, Clone: unix.CLONE_NEWUSER, Try: identity,
 			Remedy: "sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns",
 		},
 		{Name: "system calls", Stages: "1, 3, 4", Vital: true, Outside: true, VM: true, Remedy: "a newer kernel: 5.10 has all of them but mount_setattr (5.12)", Try: calls},
-		{Name: "cgroups", Stages: "2, 4 to 7", Vital: true, Outside: true, VM: true, Remedy: "mount cgroup2 on /sys/fs/cgroup, or use a VM", Try: cgroups},
-		{Name: "overlay", Stages: "3, 6, 7", Clone: unix.CLONE_NEWNS, VM: true, Remedy: "put the data root on ext4, xfs or btrfs; the copying snapshotter works meanwhile", Try: overlay},
-		{Name: "pivot_root", Stages: "3, 4", Vital: true, Clone: unix.CLONE_NEWNS, VM: true, Remedy: "this sandbox forbids it: use a VM", Try: pivot},
+		{Name: "cgroups", Affects: "cg.*, oci.start-gate, oci.kill", Stages: "2, 4 to 7", Vital: true, Outside: true, VM: true, Remedy: "mount cgroup2 on /sys/fs/cgroup, or use a VM", Try: cgroups},
+		{Name: "overlay", Affects: "rootfs.overlay, rootfs.whiteouts", Stages: "3, 6, 7", Clone: unix.CLONE_NEWNS, VM: true, Remedy: "put the data root on ext4, xfs or btrfs; the copying snapshotter works meanwhile", Try: overlay},
+		{Name: "pivot_root", Affects: "rootfs.pivot, oci.start-gate, oci.kill", Stages: "3, 4", Vital: true, Clone: unix.CLONE_NEWNS, VM: true, Remedy: "this sandbox forbids it: use a VM", Try: pivot},
 		{Name: "seccomp", Stages: "4", Outside: true, VM: true, Remedy: "a kernel with CONFIG_SECCOMP_FILTER", Try: seccomp},
 		{Name: "capabilities", Stages: "4, 7", Outside: true, VM: true, Remedy: "--privileged and higher limits get what is there, with a warning", Try: bounding},
 		{Name: "AppArmor", Stages: "4", Outside: true, VM: true, Remedy: "boot with apparmor=1; profiles are passed over meanwhile", Try: apparmor},
-		{Name: "bridge and veth", Stages: "7", Clone: unix.CLONE_NEWNET, VM: true, Remedy: "a kernel with bridge and veth; --network host and none work meanwhile", Try: links},
-		{Name: "nftables", Stages: "7", Clone: unix.CLONE_NEWNET, VM: true, Remedy: "a kernel with nf_tables; published ports work on loopback meanwhile", Try: nft},
+		{Name: "bridge and veth", Affects: "daemon.net-bridge, daemon.net-publish", Stages: "7", Clone: unix.CLONE_NEWNET, VM: true, Remedy: "a kernel with bridge and veth; --network host and none work meanwhile", Try: links},
+		{Name: "nftables", Affects: "daemon.net-bridge, daemon.net-publish", Stages: "7", Clone: unix.CLONE_NEWNET, VM: true, Remedy: "a kernel with nf_tables; published ports work on loopback meanwhile", Try: nft},
 		{Name: "subordinate ids", Stages: "1", Outside: true, Remedy: "apt install uidmap; usermod --add-subuids 100000-165535 --add-subgids 100000-165535 NAME", Try: subids},
 		{Name: "disk", Stages: "3, 6, 7", Outside: true, Remedy: "2 GB free for images", Try: disk},
 	}

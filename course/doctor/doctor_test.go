@@ -2,11 +2,14 @@ package doctor_test
 
 import (
 	"os"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/slipway-engine/slipway/course/doctor"
+	"github.com/slipway-engine/slipway/course/exercise"
 )
 
 func TestMain(m *testing.M) {
@@ -42,4 +45,20 @@ func TestCode(t *testing.T) {
 func TestUnknownCheck(t *testing.T) {
 	_, err := doctor.Probe("nonsense")
 	require.EqualError(t, err, `no check "nonsense"`)
+}
+
+func TestTheExercisesThatALackAffectsExist(t *testing.T) {
+	all, err := exercise.Course("../..")
+	require.NoError(t, err)
+	for _, c := range doctor.Checks() {
+		for _, word := range strings.Fields(strings.ReplaceAll(c.Affects, ",", " ")) {
+			slug, family := strings.CutSuffix(word, "*")
+			if !strings.Contains(slug, ".") {
+				continue // a word of the sentence
+			}
+			require.True(t, slices.ContainsFunc(all, func(e exercise.Exercise) bool {
+				return e.Slug == slug || family && strings.HasPrefix(e.Slug, slug)
+			}), "%s names %s", c.Name, word)
+		}
+	}
 }

@@ -148,16 +148,61 @@ func InOrder(list []Exercise) []Exercise {
 	return sorted
 }
 
-// Named finds an exercise by its slug; the error names those that there are.
+// Named finds an exercise by its slug; the error names the one that was probably
+// meant, or those of the same family, or all.
 func Named(all []Exercise, slug string) (Exercise, error) {
 	if i := index(all, slug); i >= 0 {
 		return all[i], nil
 	}
-	var known []string
+	if near := nearest(all, slug); near != "" {
+		return Exercise{}, fmt.Errorf("no exercise %q: did you mean %s?", slug, near)
+	}
+	var known, family []string
+	prefix, _, _ := strings.Cut(slug, ".")
 	for _, e := range all {
 		known = append(known, e.Slug)
+		if strings.HasPrefix(e.Slug, prefix+".") {
+			family = append(family, e.Slug)
+		}
+	}
+	if len(family) > 0 {
+		known = family
 	}
 	return Exercise{}, fmt.Errorf("no exercise %q: there are %s", slug, strings.Join(known, ", "))
+}
+
+// nearest is the slug that can be had from a misspelt one by the fewest changes,
+// if they are few; a name without its family counts as misspelt, too.
+func nearest(all []Exercise, slug string) string {
+	best, fewest := "", 1+min(3, len(slug)/3)
+	for _, e := range all {
+		_, name, _ := strings.Cut(e.Slug, ".")
+		if n := min(changes(e.Slug, slug), changes(name, slug)); n < fewest {
+			best, fewest = e.Slug, n
+		}
+	}
+	return best
+}
+
+// changes counts the letters to insert, delete or replace to make b of a
+// (Levenshtein's distance).
+func changes(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		before := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := before
+			if a[i] != b[j] {
+				cost = 1 + min(before, row[j], row[j+1])
+			}
+			before, row[j+1] = row[j+1], cost
+		}
+	}
+	return row[len(b)]
 }
 
 func index(list []Exercise, slug string) int {

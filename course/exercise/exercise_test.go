@@ -49,3 +49,17 @@ func TestLoadRefusesWhatALearnerWouldMiss(t *testing.T) {
 		require.ErrorContains(t, err, want)
 	}
 }
+
+func TestAMisspeltSlugFindsItsNeighbour(t *testing.T) {
+	all := []exercise.Exercise{{Slug: "ns.join"}, {Slug: "ns.hostname"}, {Slug: "cg.kill"}}
+	for typed, want := range map[string]string{
+		"ns.jion":     `no exercise "ns.jion": did you mean ns.join?`,
+		"hostname":    `no exercise "hostname": did you mean ns.hostname?`,
+		"cg_kill":     `no exercise "cg_kill": did you mean cg.kill?`,
+		"ns.pidfd":    `no exercise "ns.pidfd": there are ns.join, ns.hostname`,
+		"xx.whatever": `no exercise "xx.whatever": there are ns.join, ns.hostname, cg.kill`,
+	} {
+		_, err := exercise.Named(all, typed)
+		require.EqualError(t, err, want)
+	}
+}

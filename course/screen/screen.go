@@ -104,6 +104,24 @@ func Fit(text string, columns int) string {
 	return string([]rune(text)[:columns-1]) + "…"
 }
 
+// Wrap breaks a text at blanks into lines of at most so many columns; a word that
+// is longer stays whole.
+func Wrap(text string, columns int) []string {
+	lines := []string{""}
+	for _, word := range strings.Fields(text) {
+		last := lines[len(lines)-1]
+		switch {
+		case last == "":
+			lines[len(lines)-1] = word
+		case utf8.RuneCountInString(last)+1+utf8.RuneCountInString(word) > columns:
+			lines = append(lines, word)
+		default:
+			lines[len(lines)-1] = last + " " + word
+		}
+	}
+	return lines
+}
+
 // Minutes says how long something takes.
 func Minutes(n int) string {
 	if n < 60 {

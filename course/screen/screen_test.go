@@ -40,3 +40,8 @@ func TestFitAndMinutes(t *testing.T) {
 	require.Equal(t, "25 min", screen.Minutes(25))
 	require.Equal(t, "2 h 05", screen.Minutes(125))
 }
+
+func TestWrap(t *testing.T) {
+	require.Equal(t, []string{"one two", "three", "and-a-long-word"}, screen.Wrap(" one  two three and-a-long-word", 8))
+	require.Equal(t, []string{""}, screen.Wrap("", 8))
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/slipway-engine/slipway/course/doctor"
+	"github.com/slipway-engine/slipway/course/screen"
 )
 
 func newDoctor() *cobra.Command {
@@ -49,7 +50,7 @@ func runDoctor(ctx context.Context, out io.Writer, asJSON, report bool) error {
 			return err
 		}
 	} else {
-		printFindings(out, all)
+		printFindings(screen.New(out), all)
 	}
 	if code := doctor.Code(all); code != 0 {
 		return exitCode(code)
@@ -57,20 +58,33 @@ func runDoctor(ctx context.Context, out io.Writer, asJSON, report bool) error {
 	return nil
 }
 
-func printFindings(out io.Writer, all []doctor.Finding) {
+func printFindings(out screen.Screen, all []doctor.Finding) {
+	style := map[string]screen.Style{"ok": screen.Green, "degraded": screen.Yellow, "missing": screen.Red}
 	for _, f := range all {
-		fmt.Fprintf(out, "%-9s %-16s stages %-10s %s\n", f.Result, f.Name, f.Stages, strings.TrimSpace(f.Evidence))
-		if f.Remedy != "" {
-			help := ""
-			if f.VM {
-				help = " (a VM helps)"
-			}
-			fmt.Fprintf(out, "%-9s %-16s %s%s\n", "", "", f.Remedy, help)
+		row(out, out.In(style[f.Result], screen.Fit(f.Result, 9)), f.Name, strings.TrimSpace(f.Evidence))
+		if f.Result == "ok" {
+			continue
+		}
+		row(out, screen.Fit("", 9), "  stages", f.Stages)
+		if f.Affects != "" {
+			row(out, screen.Fit("", 9), "  exercises", f.Affects)
+		}
+		row(out, screen.Fit("", 9), "  remedy", f.Remedy)
+		if f.VM {
+			row(out, screen.Fit("", 9), "  or", "in a throw-away virtual machine: make stage-N test VM=1")
 		}
 	}
-	fmt.Fprintln(out, map[int]string{
+	fmt.Fprintf(out, "\n%s\n", map[int]string{
 		0: "Everything the stages need is here.",
-		1: "The stages work; what is degraded above is passed over with a word.",
+		1: "The stages work. What is degraded is passed over with a word.",
 		2: "Something vital is missing: the stages named above will not work here.",
 	}[doctor.Code(all)])
+}
+
+// row is one thing told, within the screen's width.
+func row(out screen.Screen, result, name, text string) {
+	for _, line := range screen.Wrap(text, screen.Width-28) {
+		fmt.Fprintf(out, "%s %s %s\n", result, screen.Fit(name, 16), line)
+		result, name = screen.Fit("", 9), ""
+	}
 }
