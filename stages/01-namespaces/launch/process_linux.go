@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -36,3 +37,12 @@ func (p *Process) Wait() (unix.WaitStatus, error) {
 
 // Close releases the pidfd, not the process.
 func (p *Process) Close() error { return p.pidfd.Close() }
+
+// Adopt takes over a child of this process that somebody else made for it (clone(2), CLONE_PARENT): criu, restoring one.
+func Adopt(pid int) (*Process, error) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return nil, fmt.Errorf("pidfd_open %d: %w", pid, err)
+	}
+	return &Process{pid: pid, pidfd: os.NewFile(uintptr(fd), "pidfd")}, nil
+}

@@ -31,6 +31,8 @@ const (
 	Delete Op = "delete"
 	Ps     Op = "ps"
 	Events Op = "events"
+
+	Checkpoint Op = "checkpoint"
 )
 
 // Facts are what the kernel and the container's directory show.
@@ -69,6 +71,8 @@ func allowed() (map[Op][]Status, error) {
 		Delete: {Created, Stopped}, // the spec says stopped; runc ends a created one first, and callers rely on it
 		Ps:     {Created, Running, Paused},
 		Events: {Created, Running, Paused},
+
+		Checkpoint: {Running, Paused},
 	}, nil
 	//ex:stub
 	// return nil, todo.Exercise("oci.state")
@@ -100,6 +104,8 @@ func (e *Error) Error() string {
 		return "container not running or created: " + string(e.Status)
 	case e.Op == Resume:
 		return "container not paused"
+	case e.Op == Checkpoint:
+		return fmt.Sprintf("Container cannot be checkpointed in %s state", e.Status)
 	}
 	return fmt.Sprintf("cannot %s container that is not stopped: %s", e.Op, e.Status)
 }

@@ -30,11 +30,11 @@ func TestTable(t *testing.T) {
 	for status, ops := range map[Status][]Op{
 		Creating: {},
 		Created:  {Start, Kill, Exec, Pause, Update, Ps, Events, Delete},
-		Running:  {Kill, Exec, Pause, Update, Ps, Events},
-		Paused:   {Kill, Resume, Update, Ps, Events},
+		Running:  {Kill, Exec, Pause, Update, Ps, Events, Checkpoint},
+		Paused:   {Kill, Resume, Update, Ps, Events, Checkpoint},
 		Stopped:  {Delete},
 	} {
-		for _, op := range []Op{Start, Kill, Exec, Pause, Resume, Update, Delete, Ps, Events} {
+		for _, op := range []Op{Start, Kill, Exec, Pause, Resume, Update, Delete, Ps, Events, Checkpoint} {
 			want := false
 			for _, o := range ops {
 				want = want || o == op

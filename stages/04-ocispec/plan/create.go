@@ -212,6 +212,7 @@ func (c *compiler) ready() []launch.Step {
 		steps = append(steps, enter.SendMaster(c.root.ConsoleSlots, *c.root.Console))
 		steps = append(steps, c.attach()...)
 	} else {
+		steps = append(steps, c.ownNull()...)
 		steps = append(steps, c.ownStreams()...)
 	}
 	steps = append(steps, c.chdir(), c.findProgram())

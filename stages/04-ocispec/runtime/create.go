@@ -58,14 +58,8 @@ func (rt *Runtime) Create(ctx context.Context, opts CreateOptions) (proc *launch
 	if err != nil {
 		return nil, err
 	}
-	if s.Process.Terminal && opts.Terminal == nil {
-		return nil, errors.New("cannot allocate tty if the runtime will detach without setting console socket")
-	}
-	if !s.Process.Terminal && opts.IfTerminal {
-		opts.Terminal = nil
-	}
-	if !s.Process.Terminal && opts.Terminal != nil {
-		return nil, errors.New("cannot use console socket if process.terminal is false")
+	if err := opts.checkTerminal(s.Process); err != nil {
+		return nil, err
 	}
 	listenFDs(&opts, s.Spec)
 	facts, group, err := rt.Facts(s.Spec, opts.ID)
@@ -89,6 +83,19 @@ func (rt *Runtime) Create(ctx context.Context, opts CreateOptions) (proc *launch
 		return nil, err
 	}
 	return c.proc, nil
+}
+
+// checkTerminal makes sure that a terminal has somewhere to go, and that nobody waits for one that does not come.
+func (o *CreateOptions) checkTerminal(p *specs.Process) error {
+	switch {
+	case p.Terminal && o.Terminal == nil:
+		return errors.New("cannot allocate tty if the runtime will detach without setting console socket")
+	case !p.Terminal && o.IfTerminal:
+		o.Terminal = nil
+	case !p.Terminal && o.Terminal != nil:
+		return errors.New("cannot use console socket if process.terminal is false")
+	}
+	return nil
 }
 
 // load reads the bundle and makes sure that there is a root file system.

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/slipway-engine/slipway/stages/04-ocispec/quickjson"
 )
@@ -41,25 +42,36 @@ func Load(bundle string) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("config.json: %w", err)
 	}
+	Absolute(s, bundle)
+	return &Config{s, text, warnings}, nil
+}
+
+// Absolute makes root.path and the sources of binds absolute: they are relative to the bundle (config.md, "Root" and "Mounts").
+func Absolute(s *specs.Spec, bundle string) {
 	if !filepath.IsAbs(s.Root.Path) {
 		s.Root.Path = filepath.Join(bundle, s.Root.Path)
 	}
-	for i, m := range s.Mounts { // config.md, "Mounts": relative to the bundle
+	for i, m := range s.Mounts {
 		if bind(m) && !filepath.IsAbs(m.Source) {
 			s.Mounts[i].Source = filepath.Join(bundle, m.Source)
 		}
 	}
-	return &Config{s, text, warnings}, nil
 }
 
 func read(bundle string) ([]byte, error) {
-	f, err := os.Open(filepath.Join(bundle, "config.json"))
+	// O_NONBLOCK: a pipe of that name would hold us until somebody writes to it
+	f, err := os.OpenFile(filepath.Join(bundle, "config.json"), os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("JSON specification file config.json not found in %s", bundle)
 	} else if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	if st, err := f.Stat(); err != nil {
+		return nil, err
+	} else if !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", f.Name())
+	}
 	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
 	if err != nil {
 		return nil, fmt.Errorf("read config.json: %w", err)
