@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 
 	"github.com/distribution/reference"
@@ -52,7 +53,7 @@ func run(ctx context.Context, ref string, store *content.Store, s snapshot.Snaps
 func ParseReference(ref string) (reference.Named, error) {
 	named, err := reference.ParseDockerRef(ref)
 	if err != nil {
-		return nil, fmt.Errorf("%q: %w: %w", ref, ErrReference, err)
+		return nil, fmt.Errorf("%q: %w%s", ref, ErrReference, strings.TrimPrefix(err.Error(), ErrReference.Error()))
 	}
 	return named, nil
 }

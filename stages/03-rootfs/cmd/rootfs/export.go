@@ -25,7 +25,7 @@ An index of which only one platform's image is here is not written: that image i
 			return runExport(cmd.Context(), cmd.OutOrStdout(), o, args[0], args[1])
 		},
 	}
-	cmd.Flags().StringVar(&o.format, "format", string(archive.OCIArchive), "oci (a directory), oci-archive, or docker-archive for `docker load`")
+	cmd.Flags().StringVar(&o.format, "format", string(archive.OCIArchive), "`FORMAT`: oci (a directory), oci-archive, or docker-archive, which docker load reads")
 	cmd.Flags().StringVar(&o.platform, "platform", "", "only the image for `OS/ARCH[/VARIANT]`")
 	return cmd
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -34,9 +35,22 @@ func report(err error) int {
 		code = 1
 	}
 	if _, silent := err.(exitCode); !silent {
-		fmt.Fprintln(os.Stderr, "rootfs:", strings.ReplaceAll(err.Error(), "\n", "; "))
+		if isTerminal(os.Stderr) {
+			fmt.Fprint(os.Stderr, "\r\x1b[K") // over the progress
+		}
+		fmt.Fprintln(os.Stderr, "rootfs:", printable(strings.ReplaceAll(err.Error(), "\n", "; ")))
 	}
 	return int(code)
+}
+
+// printable leaves nothing of a registry's or an image's words that a terminal would obey.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '?'
+		}
+		return r
+	}, text)
 }
 
 func newRootfs() *cobra.Command {
@@ -58,10 +72,25 @@ func newRootfs() *cobra.Command {
 	f.BoolVarP(&g.quiet, "quiet", "q", false, "show no progress")
 	f.StringArrayVar(&g.mirrors, "mirror", nil, "`[REGISTRY=]URL` to ask before the registry itself (docker.io when none is named)")
 	f.StringArrayVar(&g.plainHTTP, "plain-http", nil, "`HOST[:PORT]` of a registry that may speak http; loopback addresses always may")
+	f.StringVar(&g.maxLayer, "max-layer", "", "`SIZE` (512m, 4g) that the files of one layer may have in all; no limit but the disk by default")
 	cmd.AddCommand(newPull(&g), newPush(&g), newUnpack(&g), newRepack(&g), newDiff(&g), newRun(&g), newLs(&g), newTree(&g), newRm(&g),
 		newImport(&g), newExport(&g))
 	cmd.CompletionOptions.HiddenDefaultCmd = true
+	for _, c := range cmd.Commands() {
+		sayUsage(c)
+	}
 	return cmd
+}
+
+// sayUsage makes a wrong number of arguments tell what was expected.
+func sayUsage(c *cobra.Command) {
+	check := c.Args
+	c.Args = func(c *cobra.Command, args []string) error {
+		if err := check(c, args); err != nil {
+			return fmt.Errorf("%w: usage: %s", err, c.UseLine())
+		}
+		return nil
+	}
 }
 
 // codedError is an error with words and an exit code of its own.

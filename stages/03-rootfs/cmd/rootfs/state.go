@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/docker/go-units"
 	"github.com/google/go-containerregistry/pkg/authn"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/slipway-engine/slipway/stages/03-rootfs/content"
@@ -25,6 +26,7 @@ type globals struct {
 	quiet             bool
 	mirrors           []string // [REGISTRY=]URL
 	plainHTTP         []string // HOST[:PORT]
+	maxLayer          string   // a size with a unit, or "" for none
 }
 
 // state is what lies below --root: content/ is an OCI image layout, overlay/, btrfs/ or copy/ are its snapshots.
@@ -117,6 +119,13 @@ func (g *globals) pullOptions(progress io.Writer) (pull.Options, error) {
 			return o, fmt.Errorf("mirror %q is not [REGISTRY=]http[s]://HOST[:PORT]", m)
 		}
 		o.Mirrors[host] = append(o.Mirrors[host], base)
+	}
+	if g.maxLayer != "" {
+		n, err := units.RAMInBytes(g.maxLayer)
+		if err != nil || n <= 0 {
+			return o, fmt.Errorf("--max-layer %q is not a size such as 512m", g.maxLayer)
+		}
+		o.Limits.Bytes = n
 	}
 	o.PlainHTTP = func(host string) bool { return pull.IsLoopback(host) || slices.Contains(g.plainHTTP, host) }
 	if !g.quiet {
