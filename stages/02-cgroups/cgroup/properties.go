@@ -82,17 +82,9 @@ func cpuProperties(now facts, c *specs.LinuxCPU) (all dbus.Properties, err error
 
 // bandwidthProperties: systemd takes microseconds of CPU for each second, in steps of 10 ms.
 func bandwidthProperties(now facts, c *specs.LinuxCPU) (all dbus.Properties) {
-	period := now.period
+	period, quota := bandwidth(now, c)
 	if set(c.Period) {
-		period = *c.Period
 		all = append(all, dbus.Property{Name: "CPUQuotaPeriodUSec", Value: period})
-	}
-	quota := int64(-1)
-	if n, err := strconv.ParseInt(now.quota, 10, 64); err == nil {
-		quota = n
-	}
-	if set(c.Quota) {
-		quota = *c.Quota
 	}
 	perSecond := uint64(Unlimited)
 	if quota > 0 && period > 0 {
@@ -190,6 +182,21 @@ func (d device) systemdName() (string, bool) {
 	return fmt.Sprintf("/dev/%s/%d:%d", kind, d.major, d.minor), true
 }
 
+// bandwidth is what will hold, in microseconds: what is asked for, and else what holds now; a quota below 0 is none.
+func bandwidth(now facts, c *specs.LinuxCPU) (period uint64, quota int64) {
+	period, quota = now.period, -1
+	if set(c.Period) {
+		period = *c.Period
+	}
+	if n, err := strconv.ParseInt(now.quota, 10, 64); err == nil {
+		quota = n
+	}
+	if set(c.Quota) {
+		quota = *c.Quota
+	}
+	return period, quota
+}
+
 // maxProperties reads a line for cpu.max: "QUOTA [PERIOD]".
 func maxProperties(line string) dbus.Properties {
 	fields := strings.Fields(line)
@@ -227,14 +234,14 @@ func perSecondUSec(quota, period uint64) uint64 {
 // inSteps returns the budget with its quota as systemd will round it: else the file would say one thing now and
 // another after the next daemon-reload.
 func inSteps(now facts, r *specs.LinuxResources) *specs.LinuxResources {
-	if r.CPU == nil || !set(r.CPU.Quota) || *r.CPU.Quota < 0 || *r.CPU.Quota > maxQuota {
+	if r.CPU == nil || !set(r.CPU.Quota) && !set(r.CPU.Period) {
 		return r
 	}
-	period := now.period
-	if set(r.CPU.Period) {
-		period = *r.CPU.Period
+	period, quota := bandwidth(now, r.CPU)
+	if quota <= 0 || quota > maxQuota || period == 0 {
+		return r
 	}
-	quota := int64(perSecondUSec(uint64(*r.CPU.Quota), period) * period / 1000000)
+	quota = int64(perSecondUSec(uint64(quota), period) * period / 1000000)
 	o, cpu := *r, *r.CPU
 	cpu.Quota = &quota
 	o.CPU = &cpu

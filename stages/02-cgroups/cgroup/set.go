@@ -117,6 +117,9 @@ func (g *Group) cpuFacts(now *facts) error {
 		return nil // plan says so
 	}
 	if p.tree.version == 1 {
+		if quota, err := p.read("cpu.cfs_quota_us"); err == nil {
+			now.quota = quota
+		}
 		return errors.Join(p.number("cpu.cfs_period_us", &now.period), p.number("cpu.cfs_burst_us", &now.burst), p.number("cpu.rt_period_us", &now.rtPeriod))
 	}
 	line, err := p.read("cpu.max")

@@ -55,6 +55,9 @@ func TestQuotaInSteps(t *testing.T) {
 		require.Equal(t, row.quota, *r.CPU.Quota, "what was given stays as it is")
 	}
 	require.Nil(t, inSteps(now, &specs.LinuxResources{}).CPU)
+	now.quota = "500000"
+	r := &specs.LinuxResources{CPU: &specs.LinuxCPU{Period: new(uint64(900000))}}
+	require.Equal(t, int64(504000), *inSteps(now, r).CPU.Quota, "the quota that holds is rounded for the new period")
 }
 
 func TestLeadingNumber(t *testing.T) {

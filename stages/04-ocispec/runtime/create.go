@@ -191,7 +191,7 @@ func (e *ProgramError) Unwrap() error { return e.Err }
 // programError turns the failure to find or to execute the program into the words of Go's os/exec, which runc shows.
 func programError(program, step string, err error) error {
 	if !strings.HasPrefix(step, plan.FindProgram) && !strings.HasPrefix(step, "execve ") {
-		return err
+		return profileError(step, err)
 	}
 	cause := errors.Unwrap(err)
 	if e, ok := errors.AsType[*launch.StepError](err); ok {

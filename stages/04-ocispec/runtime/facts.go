@@ -56,8 +56,8 @@ func (rt *Runtime) Facts(s *specs.Spec, id string) (plan.Facts, *cgroup.Group, e
 	if spec.Has(s, specs.UserNamespace) { // inside it the child has everything that the kernel knows
 		f.Bounding, f.Permitted = all(), all()
 	}
-	if s.Process.ApparmorProfile != "" && !f.AppArmor {
-		return f, nil, fmt.Errorf("process.apparmorProfile: AppArmor is not enabled on this machine")
+	if err := canEnforce(s.Process, f); err != nil {
+		return f, nil, err
 	}
 	f.Files = fileSources(s.Mounts)
 	f.Modes, f.Targets = coveredModes(s), danglingTargets(s)
