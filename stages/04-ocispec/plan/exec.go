@@ -55,6 +55,7 @@ func (c *compiler) enterContainer() []launch.Step {
 		c.socket = c.slots.Take()
 		steps = append(steps, parent("connect to the console socket", "the terminal's master will be sent there", func(r *launch.Run) error { return c.acts.ConsoleSocket(r, c.socket) }))
 	}
+	steps = append(steps, c.firstAffinity()...)
 	steps = append(steps, launch.Step{Name: "clone3", Because: "a child without memory of ours to share; it will join the namespaces itself", Clone: &launch.Clone{Cgroup: c.cgroup}})
 	steps = append(steps, c.joinCgroup()...)
 	steps = append(append(steps, c.oomScore()...), notDumpable())

@@ -81,6 +81,8 @@ type Acts struct {
 	RuntimeHooks  func(*launch.Run) error // prestart, createRuntime
 	InsideHooks   func(*launch.Run) error // createContainer
 	Record        func(*launch.Run) error
+	JoinResctrl   func(*launch.Run) error
+	LeaveResctrl  func(*launch.Run) error
 	Streams       func(r *launch.Run, in, out launch.Slot) error // a hook's
 	Listener      func(*launch.Run, launch.Slot) error           // exec: give the seccomp listener to its agent
 	OpenTarget    func(*launch.Run, launch.Slot) error           // exec: the container's pidfd

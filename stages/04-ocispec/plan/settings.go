@@ -15,7 +15,7 @@ import (
 
 // settings lists the names and numbers of the new namespaces.
 func (c *compiler) settings() []launch.Step {
-	var steps []launch.Step
+	steps := append(c.resourceControl(), c.netDevices()...)
 	if name := c.spec.Hostname; name != "" {
 		steps = append(steps, launch.Hostname(name))
 	}
@@ -103,7 +103,7 @@ func (c *compiler) memoryPolicy() []launch.Step {
 
 // schedule lists how the process is scheduled, and from where it gets its memory.
 func (c *compiler) schedule() []launch.Step {
-	steps := c.memoryPolicy()
+	steps := append(c.affinity(), c.memoryPolicy()...)
 	if s := c.proc.Scheduler; s != nil {
 		steps = append(steps, setScheduler(s))
 	}
@@ -121,10 +121,7 @@ func setScheduler(s *specs.Scheduler) launch.Step {
 		specs.SchedOther: 0, specs.SchedFIFO: 1, specs.SchedRR: 2, specs.SchedBatch: 3, specs.SchedISO: 4, specs.SchedIdle: 5, specs.SchedDeadline: 6,
 	}[s.Policy]
 	flags := uint64(0)
-	for i, f := range []specs.LinuxSchedulerFlag{
-		specs.SchedFlagResetOnFork, specs.SchedFlagReclaim, specs.SchedFlagDLOverrun, specs.SchedFlagKeepPolicy,
-		specs.SchedFlagKeepParams, specs.SchedFlagUtilClampMin, specs.SchedFlagUtilClampMax,
-	} {
+	for i, f := range spec.SchedulerFlags() {
 		if slices.Contains(s.Flags, f) {
 			flags |= 1 << i
 		}

@@ -133,6 +133,9 @@ func (rt *Runtime) reserve(opts CreateOptions, s *spec.Config, group *cgroup.Gro
 	if group != nil {
 		record.Cgroup, record.Unit = group.Path(), group.Unit()
 	}
+	if record.Resctrl, err = resourceControl(s.Spec, opts.ID); err != nil {
+		return nil, errors.Join(err, dir.Remove(), dir.Close())
+	}
 	if !spec.Has(s.Spec, specs.MountNamespace) {
 		n, err := mountsOn(s.Root.Path)
 		if err != nil {
@@ -156,7 +159,7 @@ func (c *creation) launch(ctx context.Context, facts plan.Facts) error {
 	c.rt.tell(p)
 	c.late = p.Late()
 	c.proc, err = launch.Start(ctx, p.Plan, c.opts.Watch)
-	return startError(c.spec.Process.Args[0], err)
+	return startError(c.spec.Spec, err)
 }
 
 func (c *creation) request() plan.Request {
@@ -167,12 +170,12 @@ func (c *creation) request() plan.Request {
 }
 
 // startError words a failed launch as runc does: dockerd and containerd look for these words.
-func startError(program string, err error) error {
+func startError(s *specs.Spec, err error) error {
 	if err == nil {
 		return nil
 	}
 	if step, ok := errors.AsType[*launch.StepError](err); ok {
-		return fmt.Errorf("unable to start container process: %w", mountError(step.Step, programError(program, step.Step, err)))
+		return fmt.Errorf("unable to start container process: %w", mountError(step.Step, schedulerError(s, step.Step, programError(s.Process.Args[0], step.Step, err))))
 	}
 	return err
 }
@@ -220,6 +223,8 @@ func (c *creation) acts(ctx context.Context) plan.Acts {
 		Settle:        func(*launch.Run) error { return c.settle() },
 		ConsoleSocket: func(r *launch.Run, s launch.Slot) error { return holdTerminal(r, c.opts.Terminal, s) },
 		Attach:        func(*launch.Run) error { return c.opts.Attach() },
+		JoinResctrl:   func(r *launch.Run) error { return c.Resctrl.Join(r.PID()) },
+		LeaveResctrl:  func(*launch.Run) error { return c.Resctrl.Remove() },
 		Listen:        c.listen,
 		RuntimeHooks: func(r *launch.Run) error {
 			// runtime-spec runtime.md: "created" begins after step 2 of the lifecycle, prestart is step 3; its readers expect it

@@ -79,6 +79,11 @@ func (c *Container) remove(ctx context.Context) error {
 	if err := c.removeGroup(ctx); err != nil {
 		return err
 	}
+	if c.Resctrl != nil {
+		if err := c.Resctrl.Remove(); err != nil {
+			return err
+		}
+	}
 	if err := c.unmount(); err != nil {
 		return err
 	}

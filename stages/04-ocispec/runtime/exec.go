@@ -57,7 +57,7 @@ func (rt *Runtime) Exec(ctx context.Context, opts ExecOptions) (*launch.Process,
 	}
 	proc, err := launch.Start(ctx, p.Plan, opts.Watch)
 	if err != nil {
-		return nil, fmt.Errorf("exec failed: %w", startError(s.Process.Args[0], err))
+		return nil, fmt.Errorf("exec failed: %w", startError(s, err))
 	}
 	if err := WritePIDFile(opts.PIDFile, proc.PID()); err != nil {
 		return nil, err

@@ -29,7 +29,7 @@ func (c *Container) hooksInside(ctx context.Context, kind string, list []specs.H
 		return err
 	}
 	for i, h := range list {
-		build := func(in, out *os.File) (*launch.Plan, error) { return hookPlan(h, st.Pid, in, out), nil }
+		build := func(in, out *os.File) (*launch.Plan, error) { return hookPlan(h, st.Pid, c.Rootfs, in, out), nil }
 		if err := hookInside(ctx, h, input, build); err != nil {
 			return fmt.Errorf("error running %s hook #%d: %s: %w", kind, i, h.Path, err)
 		}
@@ -134,7 +134,9 @@ func stdin(text []byte) (*os.File, error) {
 	return f, err
 }
 
-func hookPlan(h specs.Hook, pid int, in, out *os.File) *launch.Plan {
+// hookPlan runs a createContainer hook: in the container's namespaces, before pivot_root, in the root file system's directory as
+// runc has it, for hooks that say ./lib.
+func hookPlan(h specs.Hook, pid int, root string, in, out *os.File) *launch.Plan {
 	const target, slotIn, slotOut = 1, 2, 3
 	args := h.Args
 	if len(args) == 0 {
@@ -164,6 +166,7 @@ func hookPlan(h specs.Hook, pid int, in, out *os.File) *launch.Plan {
 		p.Add(launch.BecomeRoot())
 	}
 	return p.Add(
+		launch.Chdir(root, "the hook's working directory"),
 		launch.Step{Name: "connect the streams", Side: launch.Child, Code: []launch.Instr{dup(slotIn, 0), dup(slotOut, 1), dup(slotOut, 2)}},
 		launch.CloseOnExec(3),
 		launch.Step{Name: "execve " + h.Path, Side: launch.Child, Code: []launch.Instr{launch.Call(unix.SYS_EXECVE, launch.Str(h.Path), argv, env)}},

@@ -99,7 +99,7 @@ func TestSeccompAgent(t *testing.T) {
 			Version: specs.Version, Fds: []string{"seccompFd"}, Pid: v.PID, Metadata: "meta",
 			State: specs.State{Version: specs.Version, ID: "c", Status: "created", Pid: v.PID, Bundle: v.Bundle, Annotations: st.State.Annotations},
 		}, st)
-		require.Eventually(t, func() bool { _, err := os.Stat(filepath.Join(p.out, "done")); return err == nil }, 20*time.Second, 5*time.Millisecond)
+		waitForFile(t, filepath.Join(p.out, "done"))
 		text, err := os.ReadFile(filepath.Join(p.out, "out"))
 		require.NoError(t, err)
 		require.Contains(t, string(text), "No medium found")
@@ -167,4 +167,19 @@ func TestAStartHookThatTheFilterKills(t *testing.T) {
 	require.ErrorContains(t, p.Start(t.Context(), "c"), "error running startContainer hook #0: /bin/busybox: killed by SIGSYS: bad system call")
 	require.NoError(t, p.Delete(t.Context(), "c", true))
 	_, _ = proc.Wait()
+}
+
+// TestCreateContainerHooksStandInTheRootFileSystem, where hooks say ./lib for the image's.
+func TestCreateContainerHooksStandInTheRootFileSystem(t *testing.T) {
+	p := newPlace(t)
+	out, status := p.run(t, "cat /etc/mark >/out/out", func(s *specs.Spec) {
+		s.Hooks = &specs.Hooks{CreateContainer: []specs.Hook{{Path: "/bin/sh", Args: []string{"sh", "-c", "echo here >./etc/mark"}, Env: []string{"PATH=/bin"}}}}
+	})
+	require.Zero(t, status)
+	require.Equal(t, "here\n", out)
+}
+
+func waitForFile(t *testing.T, name string) {
+	t.Helper()
+	require.Eventually(t, func() bool { _, err := os.Stat(name); return err == nil }, time.Minute, 5*time.Millisecond)
 }

@@ -56,7 +56,27 @@ func TestErrorsNameTheField(t *testing.T) {
 		`linux.devices[0].type: unknown type "x"`:                                   func(s *specs.Spec) { s.Linux.Devices = []specs.LinuxDevice{{Type: "x"}} },
 		`hooks.prestart[0].path: "x" is not an absolute path`:                       func(s *specs.Spec) { s.Hooks = &specs.Hooks{Prestart: []specs.Hook{{Path: "x"}}} },
 		`linux.rootfsPropagation: unknown propagation "everywhere"`:                 func(s *specs.Spec) { s.Linux.RootfsPropagation = "everywhere" },
-		`linux.intelRdt: it is not supported`:                                       func(s *specs.Spec) { s.Linux.IntelRdt = &specs.LinuxIntelRdt{} },
+		`linux.intelRdt.closID: invalid intelRdt.ClosID ".."`:                       func(s *specs.Spec) { s.Linux.IntelRdt = &specs.LinuxIntelRdt{ClosID: ".."} },
+		`linux.netDevices[eth/0]: "eth/0": a name of a network device has no slash, colon or space`: func(s *specs.Spec) {
+			s.Linux.NetDevices = map[string]specs.LinuxNetDevice{"eth/0": {}}
+		},
+		`linux.netDevices: a0 and a1 would both be b`: func(s *specs.Spec) {
+			s.Linux.NetDevices = map[string]specs.LinuxNetDevice{"a0": {Name: "b"}, "a1": {Name: "b"}}
+		},
+		`process.scheduler.policy: unknown policy "SCHED_NICE"`: func(s *specs.Spec) { s.Process.Scheduler = &specs.Scheduler{Policy: "SCHED_NICE"} },
+		`process.scheduler.priority: only SCHED_FIFO and SCHED_RR have one`: func(s *specs.Spec) {
+			s.Process.Scheduler = &specs.Scheduler{Policy: specs.SchedBatch, Priority: 1}
+		},
+		`process.scheduler.flags[0]: unknown flag "X"`: func(s *specs.Spec) {
+			s.Process.Scheduler = &specs.Scheduler{Policy: specs.SchedBatch, Flags: []specs.LinuxSchedulerFlag{"X"}}
+		},
+		`process.ioPriority.class: unknown class "IOPRIO_CLASS_FAST"`: func(s *specs.Spec) { s.Process.IOPriority = &specs.LinuxIOPriority{Class: "IOPRIO_CLASS_FAST"} },
+		`process.ioPriority.priority: 8 is not between 0 and 7`: func(s *specs.Spec) {
+			s.Process.IOPriority = &specs.LinuxIOPriority{Class: specs.IOPRIO_CLASS_BE, Priority: 8}
+		},
+		`process.execCPUAffinity.final: "2-1" is no list of processors`: func(s *specs.Spec) {
+			s.Process.ExecCPUAffinity = &specs.CPUAffinity{Final: "2-1"}
+		},
 	} {
 		t.Run(want, func(t *testing.T) {
 			_, err := spec.Validate(change(f))

@@ -22,7 +22,7 @@ func Validate(s *specs.Spec) (warnings []string, err error) {
 		s.Linux = &specs.Linux{}
 	}
 	for _, check := range []func(*specs.Spec) error{
-		version, root, namespaces, names, idMappings, mounts, sysctls, devices, hooks, seccomp, unsupported,
+		version, root, namespaces, names, idMappings, mounts, sysctls, devices, hooks, seccomp, netDevices, intelRdt, choices,
 	} {
 		if err := check(s); err != nil {
 			return nil, err
@@ -42,8 +42,8 @@ func Process(p *specs.Process) (warnings []string, err error) {
 	if _, err := rlimits.Parse(p.Rlimits); err != nil {
 		return nil, fmt.Errorf("process.rlimits%w", err)
 	}
-	if p.SelinuxLabel != "" {
-		return nil, errors.New("process.selinuxLabel: SELinux is not supported")
+	if err := scheduling(p); err != nil {
+		return nil, err
 	}
 	if p.OOMScoreAdj != nil && (*p.OOMScoreAdj < -1000 || *p.OOMScoreAdj > 1000) {
 		return nil, fmt.Errorf("process.oomScoreAdj: %d is not between -1000 and 1000", *p.OOMScoreAdj)
@@ -291,21 +291,9 @@ func seccomp(s *specs.Spec) error {
 	return nil
 }
 
-// unsupported refuses what would otherwise be left undone in silence.
-func unsupported(s *specs.Spec) error {
+// choices checks the fields that name one of several things.
+func choices(s *specs.Spec) error {
 	l := s.Linux
-	for _, f := range []struct {
-		name string
-		set  bool
-	}{
-		{"linux.intelRdt", l.IntelRdt != nil},
-		{"linux.netDevices", len(l.NetDevices) > 0},
-		{"linux.mountLabel", l.MountLabel != ""},
-	} {
-		if f.set {
-			return fmt.Errorf("%s: it is not supported", f.name)
-		}
-	}
 	if l.MemoryPolicy != nil {
 		if _, err := ParseMemoryPolicy(l.MemoryPolicy); err != nil {
 			return fmt.Errorf("linux.memoryPolicy: %w", err)

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/slipway-engine/slipway/stages/04-ocispec/resctrl"
 	"golang.org/x/sys/unix"
 
 	"github.com/slipway-engine/slipway/stages/04-ocispec/quickjson"
@@ -48,6 +50,7 @@ type Record struct {
 	Hooks       *specs.Hooks      `json:"hooks,omitempty"`
 	OnHost      int               `json:"on_host,omitempty"`        // without a mount namespace: how many mounts lie on Rootfs with ours, which are the host's
 	NoKeyring   bool              `json:"no_new_keyring,omitempty"` // create was told --no-new-keyring; exec does as it did
+	Resctrl     *resctrl.Group    `json:"resctrl,omitempty"`        // its class of cache and memory bandwidth
 	PIDNS       bool              `json:"pid_ns,omitempty"`         // it has a pid namespace of its own: with its first process all die
 }
 
