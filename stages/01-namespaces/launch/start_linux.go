@@ -40,7 +40,11 @@ func Start(ctx context.Context, p *Plan, o Options) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, l.shared.close()) }()
+	defer func() {
+		if err != nil || !o.Trace.keep(l.shared) {
+			err = errors.Join(err, l.shared.close())
+		}
+	}()
 	if p.Here {
 		err = l.perform()
 	} else {

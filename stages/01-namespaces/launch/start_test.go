@@ -1,6 +1,7 @@
 package launch_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -249,4 +250,33 @@ func TestBeginSeesThePlanAndLaterTheChild(t *testing.T) {
 	require.Positive(t, pids[watched-1])
 	_, err := Start(t.Context(), p, Options{Begin: func(*Plan, *Run) error { return unix.EPERM }})
 	require.ErrorIs(t, err, unix.EPERM)
+}
+
+func TestFinishAddsWhatTheChildDidLater(t *testing.T) {
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	defer w.Close()
+	tr := &Trace{}
+	p := new(Plan).Add(
+		Step{Name: "hold", Do: func(run *Run) error { run.Hold(1, r); return nil }},
+		clone(0),
+		Step{Name: "turn", Do: func(*Run) error { return nil }, Returns: true},
+		Step{Name: "wait", Side: Child, Code: []Instr{Call(unix.SYS_READ, Slot(1), Buf(8), Int(1))}},
+		Exec([]string{"/bin/true"}, nil, ""),
+	)
+	proc, err := Start(t.Context(), p, Options{Trace: tr})
+	require.NoError(t, err)
+	defer proc.Close()
+	require.True(t, tr.Steps[4].Began.IsZero())
+	_, err = w.Write([]byte{1})
+	require.NoError(t, err)
+	_, err = proc.Wait()
+	require.NoError(t, err)
+	require.NoError(t, tr.Finish())
+	require.False(t, tr.Steps[3].Began.IsZero())
+	require.False(t, tr.Steps[4].Began.Before(tr.Steps[3].Began))
+	require.NoError(t, tr.Finish(), "the second time there is nothing to do")
+	var text bytes.Buffer
+	require.NoError(t, (&Trace{Steps: []TraceStep{{Step: clone(0)}}}).Print(&text))
+	require.Contains(t, text.String(), " 1  parent  -     clone3")
 }

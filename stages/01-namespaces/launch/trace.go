@@ -3,6 +3,7 @@ package launch
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -11,6 +12,28 @@ import (
 // Trace is what each step of one launch took, from the clocks of both sides.
 type Trace struct {
 	Steps []TraceStep
+	page  *sharedPage // where the child goes on to tell its times, until Finish
+}
+
+// Finish adds the steps that the child has performed since Start returned, behind one that is marked Returns: without it they
+// have no times. Call it when they are over; it does nothing for a plan without such a step.
+func (t *Trace) Finish() error {
+	if t == nil || t.page == nil {
+		return nil
+	}
+	t.end(t.page)
+	page := t.page
+	t.page = nil
+	return page.close()
+}
+
+// keep takes the page over when there is more to come.
+func (t *Trace) keep(s *sharedPage) bool {
+	if t == nil || !slices.ContainsFunc(t.Steps, func(s TraceStep) bool { return s.Returns }) {
+		return false
+	}
+	t.page = s
+	return true
 }
 
 // TraceStep is a step with when it began (wall clock: the monotonic one can be
@@ -46,7 +69,7 @@ func (t *Trace) end(s *sharedPage) {
 		if t.Steps[n].Side == Child {
 			t.Steps[n].Began = s.began(n)
 		}
-		if t.Steps[n].Began.IsZero() { // behind the step where Start returned
+		if t.Steps[n].Began.IsZero() { // not yet performed, or behind one that is Silent
 			continue
 		}
 		t.Steps[n].Took = next.Sub(t.Steps[n].Began)
@@ -68,7 +91,11 @@ func (t *Trace) Print(w io.Writer) error {
 		if dearest > 0 {
 			bar = strings.Repeat("▪", int(int64(s.Took)*20/dearest))
 		}
-		fmt.Fprintf(tw, "%2d\t%s\t%d µs\t%s  %s\n", n+1, s.Side, s.Took.Microseconds(), s.Name, bar)
+		took := "-"
+		if !s.Began.IsZero() {
+			took = fmt.Sprintf("%d µs", s.Took.Microseconds())
+		}
+		fmt.Fprintf(tw, "%2d\t%s\t%s\t%s  %s\n", n+1, s.Side, took, s.Name, bar)
 	}
 	fmt.Fprintf(tw, "\t\t%d µs\tin all\n", total/1000)
 	return tw.Flush()

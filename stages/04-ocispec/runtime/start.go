@@ -67,6 +67,9 @@ func (c *Container) openGate() error {
 	conn := os.NewFile(uintptr(fd), state.GateName)
 	defer conn.Close()
 	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: c.dir.GatePath()}); err != nil {
+		if err == unix.ECONNREFUSED { // nobody listens any more: it is about to end, killed by somebody else
+			return &lifecycle.Error{Op: lifecycle.Start, Status: lifecycle.Stopped}
+		}
 		return fmt.Errorf("start gate: %w", err)
 	}
 	if err := os.Remove(filepath.Join(c.dir.Path, state.GateName)); err != nil && !errors.Is(err, fs.ErrNotExist) {

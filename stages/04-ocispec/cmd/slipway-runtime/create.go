@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -80,10 +81,12 @@ func runCreate(ctx context.Context, g *global, o *createOptions, id string) erro
 	return proc.Close()
 }
 
+// printTrace ends a trace; what it has to say of a launch is no reason to fail.
 func printTrace(t *launch.Trace) {
-	if t != nil {
-		if err := t.Print(os.Stderr); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-		}
+	if t == nil {
+		return
+	}
+	if err := errors.Join(t.Finish(), t.Print(os.Stderr)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 	}
 }

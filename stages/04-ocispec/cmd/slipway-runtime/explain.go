@@ -12,10 +12,17 @@ import (
 	"github.com/slipway-engine/slipway/stages/04-ocispec/spec"
 )
 
+const explainLong = `The list is the one that create and run perform; run --step stops at its numbers and names.
+
+   --json prints an array with an object for each step: "number" (from 1), "side" ("parent" or "child"), "step", "because", and, where
+   they are true, "clone" (it makes the child), "returns" (create returns behind it), "late" (it waits for start), "undo" (a later
+   failure undoes it).`
+
 func newExplain(g *global) *cobra.Command {
 	asJSON, asSVG := false, false
 	cmd := &cobra.Command{
 		Use: "explain [BUNDLE]", Short: "list the steps that create would perform, with reasons; performs none, needs no root (--rootless=true: what it would do for this user)",
+		Long: explainLong,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := count(cmd, args, 0, 1); err != nil {
 				return err
@@ -65,15 +72,28 @@ func runExplain(w io.Writer, g *global, bundle string, asJSON, asSVG bool) error
 	if !asJSON {
 		return p.Explain(w)
 	}
-	type line struct {
-		Number  int    `json:"number"`
-		Side    string `json:"side"`
-		Step    string `json:"step"`
-		Because string `json:"because"`
-	}
-	lines := make([]line, 0, len(p.Steps))
+	return printJSON(w, explained(p))
+}
+
+// explainedStep is a line of explain --json. The names stay; more may be added.
+type explainedStep struct {
+	Number  int    `json:"number"`            // as explain and --step count: from 1
+	Side    string `json:"side"`              // "parent": a Go function of the runtime; "child": raw system calls of the new process
+	Step    string `json:"step"`              // what is done to what
+	Because string `json:"because"`           // why, with its source
+	Clone   bool   `json:"clone,omitempty"`   // this step makes the child
+	Returns bool   `json:"returns,omitempty"` // create returns behind it
+	Late    bool   `json:"late,omitempty"`    // it waits for start
+	Undo    bool   `json:"undo,omitempty"`    // when a later step fails, what it did is undone
+}
+
+func explained(p *plan.Plan) []explainedStep {
+	steps := make([]explainedStep, 0, len(p.Steps))
 	for i, s := range p.Steps {
-		lines = append(lines, line{i + 1, s.Side.String(), s.Name, s.Because})
+		steps = append(steps, explainedStep{
+			Number: i + 1, Side: s.Side.String(), Step: s.Name, Because: s.Because,
+			Clone: s.Clone != nil, Returns: s.Returns, Late: p.Gate > 0 && i >= p.Gate, Undo: s.Undo != nil,
+		})
 	}
-	return printJSON(w, lines)
+	return steps
 }

@@ -56,7 +56,6 @@ func runRun(ctx context.Context, g *global, o *runOptions, id string) (err error
 		return err
 	}
 	defer proc.Close()
-	printTrace(opts.Watch.Trace)
 	if !o.detach && !o.keep {
 		defer func() { err = firstError(err, rt.Delete(ctx, id, true)) }()
 	}
@@ -66,6 +65,7 @@ func runRun(ctx context.Context, g *global, o *runOptions, id string) (err error
 		}
 		return errors.Join(err, rt.Delete(ctx, id, true))
 	}
+	printTrace(opts.Watch.Trace)
 	if o.detach {
 		return nil
 	}
