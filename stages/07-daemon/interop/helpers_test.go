@@ -12,14 +12,22 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// cleanNetwork removes what a stopped dockerd leaves to its next start; ours would meet it.
+func cleanNetwork(t *testing.T) func() {
+	return func() {
+		if theWorld.target == "slipway" {
+			for _, c := range []*exec.Cmd{exec.Command("ip", "link", "del", "docker0"), exec.Command("nft", "delete table ip nat; delete table ip filter")} {
+				if out, err := c.CombinedOutput(); err != nil && !t.Failed() { // a dockerd that did not start made none
+					t.Errorf("%s: %v: %s", c, err, out)
+				}
+			}
+		}
+	}
+}
+
 // TestDockerdWithOurHelpers: slipway-proxy in docker-proxy's place and slipway-init in docker-init's, under the real dockerd.
 func TestDockerdWithOurHelpers(t *testing.T) {
-	t.Cleanup(func() { // after the next one, which stops dockerd: it leaves these to its next start
-		if theWorld.target == "slipway" {
-			require.NoError(t, exec.Command("ip", "link", "del", "docker0").Run())
-			require.NoError(t, exec.Command("nft", "delete table ip nat; delete table ip filter").Run())
-		}
-	})
+	t.Cleanup(cleanNetwork(t))
 	dockerd := another(t, "docker")
 	bin := os.Getenv("SLIPWAY_INTEROP_BIN")
 	dockerd.flags = []string{
