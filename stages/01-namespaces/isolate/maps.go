@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -38,14 +39,33 @@ func ParseRange(s string) (Range, error) {
 type Maps struct{ Users, Groups []Range }
 
 func (m Maps) steps() []launch.Step {
-	return []launch.Step{
+	steps := []launch.Step{
 		{
-			Name:    "map users " + words(m.Users) + " and groups " + words(m.Groups),
+			Name:    m.name(),
 			Because: "user_namespaces(7); an ordinary user needs newuidmap(1) and a range in /etc/subuid",
 			Do:      func(run *launch.Run) error { return m.write(run.PID()) },
 		},
-		launch.BecomeRoot(),
 	}
+	if hasRoot(m.Users) && hasRoot(m.Groups) {
+		steps = append(steps, launch.BecomeRoot())
+	}
+	return steps
+}
+
+func (m Maps) name() string {
+	var parts []string
+	if len(m.Users) > 0 {
+		parts = append(parts, "users "+words(m.Users))
+	}
+	if len(m.Groups) > 0 {
+		parts = append(parts, "groups "+words(m.Groups))
+	}
+	return "map " + strings.Join(parts, " and ")
+}
+
+// hasRoot tells whether somebody is 0 inside: who is not mapped, nobody can become (setresuid(2), EINVAL).
+func hasRoot(ranges []Range) bool {
+	return slices.ContainsFunc(ranges, func(r Range) bool { return r.Inside == 0 })
 }
 
 // write is direct for root, and by the setuid helpers for everyone else.
@@ -54,6 +74,9 @@ func (m Maps) write(pid int) error {
 		return errors.Join(helper("newuidmap", pid, m.Users), helper("newgidmap", pid, m.Groups))
 	}
 	for file, ranges := range map[string][]Range{"uid_map": m.Users, "gid_map": m.Groups} {
+		if len(ranges) == 0 {
+			continue // until a map is written, every id is 65534
+		}
 		path := fmt.Sprintf("/proc/%d/%s", pid, file)
 		if err := os.WriteFile(path, []byte(strings.ReplaceAll(words(ranges), ", ", "\n")+"\n"), 0); err != nil {
 			return err
@@ -63,6 +86,9 @@ func (m Maps) write(pid int) error {
 }
 
 func helper(program string, pid int, ranges []Range) error {
+	if len(ranges) == 0 {
+		return nil
+	}
 	args := []string{strconv.Itoa(pid)}
 	for _, r := range ranges {
 		args = append(args, strings.Fields(r.String())...)

@@ -3,6 +3,7 @@ package isolate
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -24,15 +25,15 @@ func openPaths(r Request) []launch.Step {
 		steps = append(steps, launch.Step{
 			Name:    fmt.Sprintf("open the %s namespace %s", k.Name, path),
 			Because: "setns(2) takes a descriptor; a path could lead elsewhere from inside",
-			Do:      func(run *launch.Run) error { return openNamespace(run, slot, path, k) },
+			Do:      func(run *launch.Run) error { return openNamespace(run, slot, path, k, !r.pidInside()) },
 		})
 	}
 	return steps
 }
 
 // openNamespace puts the descriptor into the slot. A pid namespace is entered
-// at once, by the thread that makes the child.
-func openNamespace(run *launch.Run, slot launch.Slot, path string, k namespace.Kind) error {
+// at once, by the thread that makes the child, where enter says so.
+func openNamespace(run *launch.Run, slot launch.Slot, path string, k namespace.Kind, enter bool) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -42,7 +43,7 @@ func openNamespace(run *launch.Run, slot launch.Slot, path string, k namespace.K
 	if err != nil || uintptr(kind) != k.Flag {
 		return fmt.Errorf("%s is no %s namespace", path, k.Name)
 	}
-	if k.File != "pid" {
+	if k.File != "pid" || !enter {
 		return nil
 	}
 	run.Taint()
@@ -83,13 +84,20 @@ func keep(r Request) []launch.Step {
 }
 
 func bind(pid int, k namespace.Kind, path string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDONLY, 0o444)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDONLY, 0o444)
+	made := err == nil
+	if errors.Is(err, fs.ErrExist) {
+		f, err = os.Open(path)
+	}
 	if err != nil {
 		return err
 	}
 	err = unix.Mount(fmt.Sprintf("/proc/%d/ns/%s", pid, k.File), path, "", unix.MS_BIND, "")
 	if errors.Is(err, unix.EINVAL) && k.File == "mnt" {
 		err = fmt.Errorf("%w: a mount namespace can be kept only on a private mount (mount --make-private)", err)
+	}
+	if err != nil && made {
+		err = errors.Join(err, os.Remove(path))
 	}
 	return errors.Join(err, f.Close())
 }

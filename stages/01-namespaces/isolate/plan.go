@@ -24,6 +24,8 @@ type Request struct {
 	Join      []namespace.Kind  // namespaces of process Target to join
 	JoinPaths map[string]string // namespaces to join by path, by file name ("net")
 	Target    int
+	TargetFD  int               // a pidfd of it that this process was given; 0: none
+	Ordinary  bool              // the caller is not root: what it may join, it may join only inside the user namespace
 	Keep      map[string]string // bind new namespaces to these paths, by file name
 	MapRoot   bool              // in a new user namespace, be root
 	Maps      Maps              // or these ranges
@@ -36,6 +38,7 @@ type Request struct {
 	SetGroups   string // allow, deny, or empty: deny where it must be
 
 	Dir       string // working directory; empty: the caller's
+	Program   string // the file to execute; empty: Argv[0], looked for in PATH
 	Argv, Env []string
 	Nofile    [2]uint64 // soft and hard limit to restore
 }
@@ -68,6 +71,7 @@ func Plan(r Request) (*launch.Plan, error) {
 		p.Add(joinInside(r)...)
 	}
 	p.Add(joinPaths(r)...)
+	p.Add(joinPIDInside(r)...)
 	p.Add(r.Clock.steps()...)
 	p.Add(keep(r)...)
 	p.Add(identity(r)...)
@@ -86,7 +90,11 @@ func Plan(r Request) (*launch.Plan, error) {
 	if r.Nofile[1] != 0 {
 		p.Add(launch.NofileLimit(r.Nofile[0], r.Nofile[1]))
 	}
-	return p.Add(launch.CloseOnExec(3), launch.Exec(r.Argv, r.Env, search(r.Env))), nil
+	exec := launch.Exec(r.Argv, r.Env, search(r.Env))
+	if r.Program != "" {
+		exec = launch.ExecAs(r.Program, r.Argv, r.Env)
+	}
+	return p.Add(launch.CloseOnExec(3), exec), nil
 }
 
 func (r Request) check() error {
@@ -214,10 +222,10 @@ func hostname(name string) []launch.Step {
 // thread that will make the child: setns(2) moves only children born later.
 func joinFromOutside(r Request) []launch.Step {
 	steps := []launch.Step{{
-		Name:    fmt.Sprintf("open process %d", r.Target),
+		Name:    r.target(),
 		Because: "pidfd_open(2): the descriptor stays with this process, a pid may be reused",
 		Do: func(run *launch.Run) error {
-			fd, err := unix.PidfdOpen(r.Target, 0)
+			fd, err := r.openTarget()
 			if err != nil {
 				return err
 			}
@@ -225,7 +233,7 @@ func joinFromOutside(r Request) []launch.Step {
 			return nil
 		},
 	}}
-	if contains(r.Join, "pid") {
+	if contains(r.Join, "pid") && !r.pidInside() {
 		steps = append(steps, bearInside(r.Target)...)
 	}
 	return steps
@@ -278,7 +286,7 @@ func joinInside(r Request) []launch.Step {
 // identity writes the maps of a new user namespace from outside, and becomes
 // root in it.
 func identity(r Request) []launch.Step {
-	if len(r.Maps.Users) > 0 {
+	if len(r.Maps.Users)+len(r.Maps.Groups) > 0 {
 		return append(setGroups(r.SetGroups), r.Maps.steps()...)
 	}
 	if !r.MapRoot {

@@ -214,7 +214,8 @@ func TestListFindsANewNamespace(t *testing.T) {
 	for _, n := range all {
 		if n.ID == ids["uts"] {
 			require.Equal(t, namespace.Namespace{
-				ID: ids["uts"], Kind: "uts", Procs: 1, PID: p.PID(), PPID: os.Getpid(), Command: "sleep 60", Owner: ids["user"],
+				ID: ids["uts"], Kind: "uts", Path: fmt.Sprintf("/proc/%d/ns/uts", p.PID()), Procs: 1, PID: p.PID(), PPID: os.Getpid(),
+				Command: "sleep 60", Owner: ids["user"], Members: []int{p.PID()},
 			}, n)
 			return
 		}

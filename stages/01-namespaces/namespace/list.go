@@ -11,21 +11,23 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
-// Namespace is one that exists, seen through the processes in it.
+// Namespace is one that exists, seen through the processes in it, through a file that keeps it, or through another one that it
+// owns or is the parent of.
 type Namespace struct {
-	ID      ID     `json:"ns"`
-	Kind    string `json:"type"`   // "mnt", as lsns(8) prints it
-	Procs   int    `json:"nprocs"` // processes in it
-	PID     int    `json:"pid"`    // the lowest of them
-	PPID    int    `json:"ppid"`
-	UID     int    `json:"uid"` // of that process
-	Command string `json:"command"`
-	Owner   ID     `json:"owner"`  // the user namespace that owns it; 0: not visible from here
-	Parent  ID     `json:"parent"` // of a user or pid namespace; 0: none, or not visible
+	ID      ID       `json:"ns"`
+	Kind    string   `json:"type"`   // "mnt", as lsns(8) prints it
+	Path    string   `json:"path"`   // a file that refers to it; empty: only another namespace does
+	Procs   int      `json:"nprocs"` // processes in it
+	PID     int      `json:"pid"`    // the lowest of them; 0: none
+	PPID    int      `json:"ppid"`
+	UID     int      `json:"uid"` // of that process; of a user namespace without processes, of whoever made it
+	Command string   `json:"command"`
+	KeptAt  []string `json:"nsfs,omitempty"` // bind mounts that hold it in this mount namespace
+	Owner   ID       `json:"owner"`          // the user namespace that owns it; 0: not visible from here
+	Parent  ID       `json:"parent"`         // of a user or pid namespace; 0: none, or not visible
+	Members []int    `json:"-"`              // process ids, ascending
 }
 
 // Of gives the namespaces of one process, by file name ("mnt"). For a process
@@ -63,9 +65,28 @@ func read(path string) (ID, error) {
 	return ID(n), nil
 }
 
-// List finds every namespace that a visible process is in, by kind, then by
-// process id. A process that ends while it is read is left out.
+// List finds the namespaces that a visible process is in, that a bind mount here keeps, and the owners and parents of those, by
+// number. A process that ends while it is read is left out.
 func List() ([]Namespace, error) {
+	found, err := withProcesses()
+	if err != nil {
+		return nil, err
+	}
+	if err := addKept(found); err != nil {
+		return nil, err
+	}
+	addRelatives(found)
+	list := make([]Namespace, 0, len(found))
+	for _, n := range found {
+		n.describe()
+		list = append(list, *n)
+	}
+	slices.SortFunc(list, func(a, b Namespace) int { return cmp.Compare(a.ID, b.ID) })
+	return list, nil
+}
+
+// withProcesses are the namespaces of all processes that can be looked at.
+func withProcesses() (map[ID]*Namespace, error) {
 	procs, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
 		return nil, err
@@ -74,63 +95,37 @@ func List() ([]Namespace, error) {
 	for _, dir := range procs {
 		pid, _ := strconv.Atoi(filepath.Base(dir))
 		ids, err := Of(pid)
-		if err != nil { // gone, a kernel thread, or another user's
+		if err != nil { // gone, or another user's
 			continue
 		}
 		for file, id := range ids {
-			n := found[id]
-			if n == nil {
-				n = &Namespace{ID: id, Kind: file, PID: pid}
-				found[id] = n
+			if found[id] == nil {
+				found[id] = &Namespace{ID: id, Kind: file}
 			}
-			n.Procs++
-			n.PID = min(n.PID, pid)
+			found[id].Members = append(found[id].Members, pid)
 		}
 	}
-	list := make([]Namespace, 0, len(found))
 	for _, n := range found {
-		n.describe()
-		list = append(list, *n)
+		slices.Sort(n.Members)
+		n.Procs, n.PID = len(n.Members), n.Members[0]
+		n.Path = fmt.Sprintf("/proc/%d/ns/%s", n.PID, n.Kind)
 	}
-	slices.SortFunc(list, func(a, b Namespace) int {
-		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.PID, b.PID))
-	})
-	return list, nil
+	return found, nil
 }
 
-// describe adds what the first process and the ioctls of ioctl_nsfs(2) tell.
+// describe adds what the first process tells.
 func (n *Namespace) describe() {
-	dir := fmt.Sprintf("/proc/%d/", n.PID)
-	if st, err := os.Stat(dir); err == nil {
-		n.UID = int(st.Sys().(*syscall.Stat_t).Uid)
-	}
-	n.PPID, n.Command = parentOf(n.PID), commandOf(n.PID)
-	f, err := os.Open(dir + "ns/" + n.Kind)
-	if err != nil {
+	if n.PID == 0 {
 		return
 	}
-	defer f.Close()
-	n.Owner = related(f, unix.NS_GET_USERNS)
-	if n.Kind == "user" || n.Kind == "pid" {
-		n.Parent = related(f, unix.NS_GET_PARENT)
+	if st, err := os.Stat(fmt.Sprintf("/proc/%d/", n.PID)); err == nil {
+		n.UID = int(st.Sys().(*syscall.Stat_t).Uid)
 	}
+	n.PPID, n.Command = ParentOf(n.PID), CommandOf(n.PID)
 }
 
-// related asks for the owner or the parent; EPERM: it is outside of ours.
-func related(f *os.File, req uint) ID {
-	fd, err := unix.IoctlRetInt(int(f.Fd()), req)
-	if err != nil {
-		return 0
-	}
-	defer unix.Close(fd)
-	var st unix.Stat_t
-	if unix.Fstat(fd, &st) != nil {
-		return 0
-	}
-	return ID(st.Ino)
-}
-
-func parentOf(pid int) int {
+// ParentOf is the parent of a process; 0: none that is visible, or it has gone.
+func ParentOf(pid int) int {
 	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	_, rest, _ := strings.Cut(string(b), ") ")
 	fields := strings.Fields(rest)
@@ -141,7 +136,8 @@ func parentOf(pid int) int {
 	return ppid
 }
 
-func commandOf(pid int) string {
+// CommandOf is the command line of a process; of one that has none, its name in brackets.
+func CommandOf(pid int) string {
 	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	if cmd := strings.TrimSpace(strings.ReplaceAll(string(b), "\x00", " ")); cmd != "" {
 		return cmd

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 
@@ -22,7 +24,10 @@ func runInit(args []string) error {
 	path, err := exec.LookPath(args[0])
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "isolate: %v\n", err)
-		return exitCode(127)
+		if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
+			return exitCode(127)
+		}
+		return exitCode(126)
 	}
 	ws, err := reap.Run(path, args, os.Environ())
 	switch {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -35,6 +34,7 @@ type isolateOptions struct {
 
 	init        bool
 	mapAuto     bool
+	keep        string
 	propagation string
 	root        string
 	setgroups   string
@@ -67,11 +67,12 @@ func newIsolate() *cobra.Command {
 		o.kinds[k.File] = new(kindFlag)
 		f.VarPF(o.kinds[k.File], name, short[k.File], "a new "+k.Name+" namespace, kept at `FILE` if one is given (with --join: only this kind)").NoOptDefVal = "yes"
 	}
-	f.StringArrayVar(&o.join, "join", nil, "join the namespaces of process `PID`, or one by path, KIND=PATH")
+	f.StringArrayVar(&o.join, "join", nil, "join the namespaces of process `PID` (or of pidfd fd:N), or one by path, KIND=PATH")
 	f.BoolVarP(&o.mapRoot, "map-root-user", "r", false, "be root in a new user namespace (implies --user)")
 	f.StringSliceVar(&o.mapUsers, "map-users", nil, "map user ids: `INSIDE:OUTSIDE:COUNT`, repeatable (implies --user)")
 	f.StringSliceVar(&o.mapGroups, "map-groups", nil, "map group ids: `INSIDE:OUTSIDE:COUNT`, repeatable")
 	f.BoolVar(&o.mapAuto, "map-auto", false, "be root, and map the caller's whole range in /etc/subuid and /etc/subgid behind it (implies --user)")
+	f.StringVar(&o.keep, "keep", "", "keep each new namespace at `DIR`/KIND when its processes have gone")
 	f.StringVar(&o.setgroups, "setgroups", "", "`allow` or deny setgroups(2) in the new user namespace")
 	f.StringVar(&o.propagation, "propagation", "", "of the mounts in a new mount namespace: `private` (as without), slave, shared, unchanged")
 	f.StringVarP(&o.root, "root", "R", "", "make this `DIR` the root directory")
@@ -84,7 +85,7 @@ func newIsolate() *cobra.Command {
 	f.BoolVar(&o.explain, "explain", false, "print the steps and do nothing")
 	f.BoolVar(&o.svg, "svg", false, "with --explain: draw them, as an SVG picture")
 	f.BoolVar(&o.trace, "trace", false, "print what each step took, to standard error")
-	f.BoolVar(&o.step, "step", false, "stop before each step until Enter is pressed")
+	f.BoolVar(&o.step, "step", false, "stop before each step until a key is pressed")
 	cmd.AddCommand(newList(), newInit())
 	cmd.CompletionOptions.HiddenDefaultCmd = true
 	return cmd
@@ -107,8 +108,9 @@ func runIsolate(ctx context.Context, out io.Writer, o isolateOptions, args []str
 	}
 	var watch launch.Options
 	if o.step {
-		in, out := console()
-		watch.Before = prompt(in, out)
+		s := newStepper()
+		defer s.restore()
+		watch.Before = s.before
 	}
 	if o.trace {
 		watch.Trace = new(launch.Trace)
@@ -140,27 +142,4 @@ func wait(proc *launch.Process) error {
 		return exitCode(ws.ExitStatus())
 	}
 	return nil
-}
-
-// console is the terminal itself, so that --step leaves standard input to the program; without one it is
-// standard input and error.
-func console() (io.Reader, io.Writer) {
-	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
-	if err != nil {
-		return os.Stdin, os.Stderr
-	}
-	return tty, tty
-}
-
-// prompt shows each step before it happens and waits for Enter; the end of the
-// input lets the rest run.
-func prompt(in io.Reader, out io.Writer) func(int, launch.Step) error {
-	lines := bufio.NewScanner(in)
-	return func(n int, s launch.Step) error {
-		fmt.Fprintf(out, "%2d %-6s %s\n          %s  [Enter] ", n+1, s.Side, s.Name, s.Because)
-		if !lines.Scan() {
-			fmt.Fprintln(out)
-		}
-		return lines.Err()
-	}
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -34,7 +35,7 @@ func (c exitCode) Error() string { return fmt.Sprintf("exit status %d", int(c)) 
 // status is the exit status of a failure, as the shell and unshare(1) give it:
 // 127 no such program, 126 it may not be executed, 1 anything else.
 func status(err error) int {
-	if s, ok := errors.AsType[*launch.StepError](err); ok && s.Side == launch.Child {
+	if s, ok := errors.AsType[*launch.StepError](err); ok && strings.HasPrefix(s.Step, "execve ") {
 		switch {
 		case errors.Is(err, unix.ENOENT):
 			return 127

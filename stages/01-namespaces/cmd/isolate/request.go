@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -31,9 +32,9 @@ func (k *kindFlag) Set(v string) error {
 // request turns flags into what the planner takes.
 func (o isolateOptions) request(args []string) (isolate.Request, error) {
 	r := isolate.Request{
-		MapRoot: o.mapRoot, MountProc: o.mountProc, Hostname: o.hostname, Dir: o.dir, Clock: o.clock,
+		MapRoot: o.mapRoot && !o.mapAuto, MountProc: o.mountProc, Hostname: o.hostname, Dir: o.dir, Clock: o.clock,
 		Propagation: o.propagation, Root: o.root, SetGroups: o.setgroups,
-		Argv: args, Env: os.Environ(), Nofile: [2]uint64{inherited.Nofile.Cur, inherited.Nofile.Max},
+		Ordinary: os.Geteuid() != 0, Argv: args, Env: os.Environ(), Nofile: [2]uint64{inherited.Nofile.Cur, inherited.Nofile.Max},
 	}
 	if len(args) == 0 {
 		r.Argv = []string{shell()}
@@ -46,10 +47,10 @@ func (o isolateOptions) request(args []string) (isolate.Request, error) {
 		if !o.kinds["pid"].set {
 			return r, fmt.Errorf("--init without --pid: process 1 of this pid namespace is another's")
 		}
-		r.Argv = append([]string{"/proc/self/exe", "init", "--"}, r.Argv...)
+		r.Program, r.Argv = "/proc/self/exe", append([]string{"isolate", "init", "--"}, r.Argv...)
 	}
 	user, mnt := o.kinds["user"], o.kinds["mnt"]
-	user.set = user.set || o.mapRoot || len(r.Maps.Users) > 0
+	user.set = user.set || o.mapRoot || o.mapAuto || len(r.Maps.Users)+len(r.Maps.Groups) > 0
 	mnt.set = mnt.set || o.mountProc
 	if len(o.join) > 0 {
 		return r, o.joins(&r)
@@ -57,6 +58,9 @@ func (o isolateOptions) request(args []string) (isolate.Request, error) {
 	r.New, r.Keep = o.chosen(), map[string]string{}
 	for file, k := range o.kinds {
 		r.Keep[file] = k.file
+		if k.set && k.file == "" && o.keep != "" {
+			r.Keep[file] = filepath.Join(o.keep, file)
+		}
 	}
 	return r, nil
 }
@@ -80,8 +84,8 @@ func (o isolateOptions) chosen() []namespace.Kind {
 
 func (o isolateOptions) maps() (m isolate.Maps, err error) {
 	if o.mapAuto {
-		if o.mapRoot || len(o.mapUsers)+len(o.mapGroups) > 0 {
-			return m, fmt.Errorf("--map-auto makes the maps itself: --map-root-user, --map-users and --map-groups are other ways")
+		if len(o.mapUsers)+len(o.mapGroups) > 0 {
+			return m, fmt.Errorf("--map-auto makes the maps itself: --map-users and --map-groups are another way")
 		}
 		return isolate.AutoMaps(os.Geteuid(), os.Getegid())
 	}
@@ -116,16 +120,31 @@ func (o isolateOptions) joins(r *isolate.Request) error {
 			r.JoinPaths[k.File] = path
 			continue
 		}
-		pid, err := strconv.Atoi(j)
-		if err != nil || pid <= 0 || r.Target != 0 {
-			return fmt.Errorf("--join %s: want one process id, or KIND=PATH", j)
+		if r.Target != 0 {
+			return fmt.Errorf("--join %s: the namespaces of one process only; others are joined by KIND=PATH", j)
 		}
-		r.Target = pid
-		if r.Join, err = differing(pid, o.chosen()); err != nil {
+		var err error
+		if r.Target, r.TargetFD, err = target(j); err != nil {
+			return err
+		}
+		if r.Join, err = differing(r.Target, o.chosen()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// target reads PID, or fd:N for a pidfd that we were given.
+func target(j string) (pid, fd int, err error) {
+	if n, ok := strings.CutPrefix(j, "fd:"); ok {
+		if fd, err = strconv.Atoi(n); err == nil && fd > 0 {
+			pid, err = namespace.PIDOf(fd)
+			return pid, fd, err
+		}
+	} else if pid, err = strconv.Atoi(j); err == nil && pid > 0 {
+		return pid, 0, nil
+	}
+	return 0, 0, fmt.Errorf("--join %s: want a process id, fd:N for a pidfd, or KIND=PATH", j)
 }
 
 // differing are the kinds in which the process is elsewhere; joining one's own
