@@ -31,7 +31,7 @@ func TestNamed(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "a.b", e.Slug)
 	_, err = exercise.Named(list, "a.c")
-	require.EqualError(t, err, `no exercise "a.c": there are a.a, a.b`)
+	require.EqualError(t, err, `no exercise "a.c": did you mean a.a?`)
 }
 
 func TestLoadRefusesWhatALearnerWouldMiss(t *testing.T) {

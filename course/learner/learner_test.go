@@ -169,7 +169,7 @@ func TestALostMarkIsNamed(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(root, "learn/01-namespaces/p/p.go"), []byte("package p\n"), 0o600))
 	_, err = learner.Find(root, a)
-	require.EqualError(t, err, "learn/01-namespaces/p/p.go: no exercise p.a (are both marks, //ex:begin and //ex:end, still there?)")
+	require.EqualError(t, err, "learn/01-namespaces/p/p.go: no exercise p.a; put the marks //ex:begin and //ex:end back, or learn/course reset --file p.a gives the file anew")
 }
 
 func TestTrialTellsWrongFromRightFromBroken(t *testing.T) {

@@ -27,6 +27,9 @@ func Find(root string, e exercise.Exercise) (Place, error) {
 	}
 	path := filepath.Join(dir, e.File)
 	cut, err := os.ReadFile(path)
+	if os.IsNotExist(err) {
+		return Place{}, fmt.Errorf("learn/%s/%s is gone: %s reset --file %s gives it anew", e.Stage, e.File, Script, e.Slug)
+	}
 	if err != nil {
 		return Place{}, err
 	}
@@ -36,7 +39,7 @@ func Find(root string, e exercise.Exercise) (Place, error) {
 	}
 	p := Place{Path: path, cut: string(cut), reference: string(reference)}
 	if p.Body, err = marks.Body(p.cut, e.Slug); err != nil {
-		return p, fmt.Errorf("learn/%s/%s: %w (are both marks, //ex:begin and //ex:end, still there?)", e.Stage, e.File, err)
+		return p, fmt.Errorf("learn/%s/%s: %w; put the marks //ex:begin and //ex:end back, or %s reset --file %s gives the file anew", e.Stage, e.File, err, Script, e.Slug)
 	}
 	before, _, _ := strings.Cut(p.cut, "//ex:begin "+e.Slug)
 	p.Line = strings.Count(before, "\n") + 2
@@ -53,6 +56,28 @@ func (p Place) Stub(slug string) (string, error) { return marks.Stub(p.reference
 // file as it was is kept at the path that is returned.
 func Reset(root string, e exercise.Exercise) (kept string, err error) {
 	return put(root, e, Place.Stub)
+}
+
+// ResetFile gives the file of an exercise anew, with all its exercises cut out,
+// whatever has become of it. What was there is kept at the path that is
+// returned, if there was anything.
+func ResetFile(root string, e exercise.Exercise) (kept string, err error) {
+	dir, there := Dir(root, e.Stage)
+	if !there {
+		return "", fmt.Errorf("you have no copy of %s: make stage-%s start", e.Stage, e.Stage[1:2])
+	}
+	p := Place{Path: filepath.Join(dir, e.File)}
+	was, err := os.ReadFile(p.Path)
+	if err != nil && !os.IsNotExist(err) {
+		return "", err
+	}
+	if err == nil {
+		p.cut = string(was)
+		if kept, err = keep(root, p); err != nil {
+			return "", err
+		}
+	}
+	return kept, copyFile(filepath.Join(root, "stages", e.Stage, e.File), p.Path, e.File)
 }
 
 // Solve puts the reference's solution into one region.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -65,7 +66,11 @@ func (t *Trial) build(ctx context.Context, e exercise.Exercise) (dir, binary str
 		t.built[e.Package] = err
 	}
 	if said, ok := errors.AsType[*gotest.BuildError](err); ok {
-		return "", "", &verdict.Verdict{State: verdict.NotYetRight, Slug: e.Slug, Code: "COMPILE", Text: Compiler(dir, t.Stage, said.Output)}, nil
+		text, blamed := Compiler(dir, t.Stage, said.Output)
+		if len(blamed) > 0 && !slices.Contains(blamed, e.Slug) {
+			return "", "", &verdict.Verdict{State: verdict.Untried, Slug: e.Slug, Text: "not tried: " + strings.Join(blamed, ", ") + " does not compile"}, nil
+		}
+		return "", "", &verdict.Verdict{State: verdict.NotYetRight, Slug: e.Slug, Code: "COMPILE", Text: text}, nil
 	}
 	return dir, binary, nil, err
 }
@@ -79,11 +84,15 @@ func deref(v *verdict.Verdict) verdict.Verdict {
 
 var position = regexp.MustCompile(`^(\S+\.go):([0-9]+):([0-9]+: )?(.*)`)
 
+// complaints is how many of the compiler's are retold.
+const complaints = 6
+
 // Compiler retells what the compiler said, each complaint with the exercise in
-// whose region it lies.
-func Compiler(dir, stage, said string) string {
+// whose region it lies; blamed are those exercises.
+func Compiler(dir, stage, said string) (text string, blamed []string) {
 	var b strings.Builder
 	b.WriteString("It does not compile.\n")
+	told, more := 0, 0
 	for line := range strings.Lines(said) {
 		line = strings.TrimRight(line, "\n")
 		if strings.HasPrefix(line, "# ") || strings.HasPrefix(line, "FAIL") {
@@ -99,9 +108,19 @@ func Compiler(dir, stage, said string) string {
 		if src, err := os.ReadFile(filepath.Join(dir, m[1])); err == nil {
 			if slug := marks.At(string(src), n); slug != "" {
 				where = "in " + slug
+				if !slices.Contains(blamed, slug) {
+					blamed = append(blamed, slug)
+				}
 			}
+		}
+		if told++; told > complaints {
+			more++
+			continue
 		}
 		fmt.Fprintf(&b, "  %s, line %d (learn/%s/%s):\n      %s\n", where, n, stage, m[1], m[4])
 	}
-	return b.String()
+	if more > 0 {
+		fmt.Fprintf(&b, "  and %d more\n", more)
+	}
+	return b.String(), blamed
 }

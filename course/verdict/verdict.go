@@ -16,6 +16,7 @@ const (
 	NotYetRight  State = "NOT YET RIGHT"
 	Done         State = "DONE"
 	Unverifiable State = "NOT VERIFIABLE HERE" // this machine lacks what the test needs
+	Untried      State = "NOT TRIED"           // another exercise keeps the package from compiling
 	Broken       State = "BROKEN"              // it failed without the words of a diagnosis
 )
 

@@ -59,13 +59,15 @@ func TestAWatchWakesWhenAGoFileIsSaved(t *testing.T) {
 	f := os.NewFile(uintptr(fd), "inotify")
 	defer f.Close()
 
+	there := func() error { return nil }
+	require.ErrorIs(t, wait(t.Context(), fd, func() error { return os.ErrNotExist }), os.ErrNotExist)
 	short, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
 	defer cancel()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "note.txt"), nil, 0o600))
-	require.ErrorIs(t, wait(short, fd), context.DeadlineExceeded, "no Go file")
+	require.ErrorIs(t, wait(short, fd, there), context.DeadlineExceeded, "no Go file")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "sub", "new"), nil, 0o600))
 	require.NoError(t, os.Rename(filepath.Join(dir, "sub", "new"), filepath.Join(dir, "sub", "a.go")))
-	require.NoError(t, wait(t.Context(), fd))
+	require.NoError(t, wait(t.Context(), fd, there))
 }
 
 func TestSubjects(t *testing.T) {

@@ -37,12 +37,14 @@ func testCopy(ctx context.Context, out screen.Screen, root, stage string, vm boo
 		if err != nil {
 			return fmt.Errorf("%s: %w", e.Slug, err)
 		}
-		if err := note(root, e, v); err != nil {
-			return err
+		if v.State != verdict.Untried {
+			if err := note(root, e, v); err != nil {
+				return err
+			}
 		}
 		all = append(all, v.State)
 		fmt.Fprintf(out, "  %s %s  %s %s\n", out.Sign(v.State), screen.Fit(words(v), 13), screen.Fit(e.Slug, 20), shorten(e.Title, screen.Width-40))
-		if first == nil && v.State != verdict.Done && v.State != verdict.Unverifiable {
+		if first == nil && v.State != verdict.Done && v.State != verdict.Unverifiable && v.State != verdict.Untried {
 			first, explain = new(e), v
 		}
 	}
@@ -52,7 +54,7 @@ func testCopy(ctx context.Context, out screen.Screen, root, stage string, vm boo
 		return printNext(out, root, stage)
 	}
 	fmt.Fprintln(out)
-	explainVerdict(out, *first, explain)
+	explainVerdict(out, root, *first, explain)
 	fmt.Fprintf(out, "\nthen   make stage-%s test%s\n", stage[1:2], map[bool]string{true: " VM=1"}[vm])
 	return exitCode(1)
 }
@@ -107,7 +109,7 @@ func note(root string, e exercise.Exercise, v verdict.Verdict) error {
 }
 
 // explainVerdict tells what is wrong and the exact next command.
-func explainVerdict(out screen.Screen, e exercise.Exercise, v verdict.Verdict) {
+func explainVerdict(out screen.Screen, root string, e exercise.Exercise, v verdict.Verdict) {
 	switch v.State {
 	case verdict.NotStarted:
 		slug := e.Slug
@@ -115,7 +117,7 @@ func explainVerdict(out screen.Screen, e exercise.Exercise, v verdict.Verdict) {
 			slug = v.Slug
 		}
 		fmt.Fprintf(out, "NOT STARTED  %s   %q\n", slug, e.Title)
-		fmt.Fprintf(out, "  This is where you begin: replace the stub in learn/%s/%s (%d minutes).\n", e.Stage, e.File, e.Minutes)
+		fmt.Fprintf(out, "  This is where you begin: replace the stub in\n  %s (%d minutes)\n", where(root, e), e.Minutes)
 		fmt.Fprintf(out, "  read   %s\n\nhint   %s hint %s\n", e.Docs, tool, slug)
 	case verdict.NotYetRight:
 		fmt.Fprintln(out, strings.TrimRight(cleaned(v.Text), "\n"))
@@ -126,6 +128,15 @@ func explainVerdict(out screen.Screen, e exercise.Exercise, v verdict.Verdict) {
 	default: // it broke in a way that nobody foresaw: all there is, unedited
 		fmt.Fprintf(out, "NOT YET RIGHT  %s   %q\n%s\nhint   %s hint %s\n", e.Slug, e.Title, v.Text, tool, e.Slug)
 	}
+}
+
+// where is the first line to replace.
+func where(root string, e exercise.Exercise) string {
+	file := fmt.Sprintf("learn/%s/%s", e.Stage, e.File)
+	if p, err := learner.Find(root, e); err == nil {
+		file += fmt.Sprintf(":%d", p.Line)
+	}
+	return file
 }
 
 // cleaned is a diagnosis without the words of the test runner behind it.
@@ -146,6 +157,9 @@ func count(all []verdict.State) string {
 		n[s]++
 	}
 	text := fmt.Sprintf("%d done · %d not yet right · %d not started", n[verdict.Done], n[verdict.NotYetRight]+n[verdict.Broken], n[verdict.NotStarted])
+	if untried := n[verdict.Untried]; untried > 0 {
+		text += fmt.Sprintf(" · %d not tried", untried)
+	}
 	if here := n[verdict.Unverifiable]; here > 0 {
 		text += fmt.Sprintf(" · %d NOT VERIFIABLE HERE (make doctor says why; VM=1 helps)", here)
 	}

@@ -13,16 +13,31 @@ import (
 )
 
 func newReset() *cobra.Command {
-	return &cobra.Command{
+	whole := false
+	cmd := &cobra.Command{
 		Use: "reset SLUG", Short: "Put the stub back into one exercise; the rest of the file stays", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return runReset(cmd.OutOrStdout(), args) },
+		RunE: func(cmd *cobra.Command, args []string) error { return runReset(cmd.OutOrStdout(), args, whole) },
 	}
+	cmd.Flags().BoolVar(&whole, "file", false, "give the exercise's whole file anew, when it or its marks are gone")
+	return cmd
 }
 
-func runReset(out io.Writer, args []string) error {
+func runReset(out io.Writer, args []string, whole bool) error {
 	root, e, err := asked(args)
 	if err != nil {
 		return err
+	}
+	if whole {
+		kept, err := learner.ResetFile(root, e)
+		if err != nil {
+			return err
+		}
+		what := fmt.Sprintf("learn/%s/%s is as it was at the start", e.Stage, e.File)
+		if kept == "" {
+			fmt.Fprintln(out, what)
+			return nil
+		}
+		return sayKept(out, root, what, kept)
 	}
 	kept, err := learner.Reset(root, e)
 	if err != nil {

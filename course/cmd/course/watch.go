@@ -53,7 +53,12 @@ func runWatch(ctx context.Context, out screen.Screen, args []string) error {
 			continue
 		}
 		if err == nil {
-			err = wait(ctx, changes)
+			err = wait(ctx, changes, func() error {
+				if _, there := learner.Dir(root, e.Stage); !there {
+					return fmt.Errorf("your copy of %s is gone", e.Stage)
+				}
+				return nil
+			})
 		}
 		if err = errors.Join(err, unix.Close(changes)); err != nil {
 			if ctx.Err() != nil {
@@ -87,12 +92,14 @@ func tryOnce(ctx context.Context, out screen.Screen, root string, e exercise.Exe
 	if v, err = trial.Try(ctx, e); err != nil {
 		return v, err
 	}
-	if err := note(root, e, v); err != nil {
-		return v, err
+	if v.State != verdict.Untried {
+		if err := note(root, e, v); err != nil {
+			return v, err
+		}
 	}
 	fmt.Fprintf(out, "\n%s  %s %s  %s\n", time.Now().Format("15:04:05"), out.Sign(v.State), words(v), e.Slug)
 	if v.State != verdict.Done {
-		explainVerdict(out, e, v)
+		explainVerdict(out, root, e, v)
 		fmt.Fprintln(out, "\nwaiting for you to save a file; Control-C ends")
 	}
 	return v, nil
@@ -120,8 +127,9 @@ func watched(dir string) (int, error) {
 	return fd, nil
 }
 
-// wait returns when a Go file has changed and nothing more has for a moment.
-func wait(ctx context.Context, fd int) error {
+// wait returns when a Go file has changed and nothing more has for a moment, or
+// when there has ceased to be a point in waiting.
+func wait(ctx context.Context, fd int, point func() error) error {
 	changed := false
 	buf := make([]byte, 16<<10)
 	for ctx.Err() == nil {
@@ -130,8 +138,8 @@ func wait(ctx context.Context, fd int) error {
 			return fmt.Errorf("poll inotify: %w", err)
 		}
 		if ready <= 0 {
-			if changed {
-				return nil
+			if err := point(); changed || err != nil {
+				return err
 			}
 			continue
 		}
