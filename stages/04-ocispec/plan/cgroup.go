@@ -1,10 +1,14 @@
 package plan
 
 import (
+	"path"
+	"strings"
+
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
+	"github.com/slipway-engine/slipway/stages/03-rootfs/enter"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/spec"
 )
 
@@ -47,4 +51,19 @@ func (c *compiler) enterGroup() (steps []launch.Step) {
 		steps = append(steps, child("unshare the cgroup namespace", "cgroup_namespaces(7): its root is the group that the caller is in, so only now", launch.Call(unix.SYS_UNSHARE, launch.Int(unix.CLONE_NEWCGROUP))))
 	}
 	return steps
+}
+
+// showsHostTree tells whether an earlier mount has brought the host's tree to the target, as an ordinary user's bind of /sys does:
+// the same file system cannot be mounted on itself (mount(2), EBUSY).
+func (c *compiler) showsHostTree(target string) bool {
+	for _, m := range c.spec.Mounts {
+		o, at := enter.ParseOptions(m.Options), path.Clean("/"+m.Destination)
+		if at == path.Clean(target) {
+			return false
+		}
+		if o.Bind() && o.Flags&unix.MS_REC != 0 && strings.HasPrefix(path.Clean(target), at+"/") && path.Clean(m.Source) == at {
+			return true
+		}
+	}
+	return false
 }

@@ -121,7 +121,7 @@ func (c *compiler) ids(m specs.Mount, o enter.Options) *enter.IDs {
 func (c *compiler) cgroupMounts(target string, o enter.Options) []enter.Mount {
 	if c.facts.Cgroup.V2 {
 		o.Data = ""
-		if spec.Has(c.spec, specs.UserNamespace) && !spec.New(c.spec, specs.CgroupNamespace) {
+		if spec.Has(c.spec, specs.UserNamespace) && !spec.New(c.spec, specs.CgroupNamespace) || c.showsHostTree(target) {
 			o.Flags |= unix.MS_BIND | unix.MS_REC // the host's tree may not be mounted from a user namespace: show the group
 			return []enter.Mount{{Source: c.facts.Cgroup.Dir, Target: target, SourceIsDir: true, Options: o}}
 		}

@@ -13,7 +13,8 @@ import (
 )
 
 // Kill sends a signal to the container's first process, or to every process in its cgroup. A container without a pid namespace
-// of its own outlives its first process; SIGKILL therefore goes to all of it.
+// of its own outlives its first process; SIGKILL therefore goes to all of it. Where an ordinary user's container has no cgroup,
+// only the first process of a pid namespace can be found: the others die with it.
 func (rt *Runtime) Kill(ctx context.Context, id string, sig unix.Signal, all bool) error {
 	c, err := rt.Find(id)
 	if err != nil {
@@ -30,7 +31,10 @@ func (rt *Runtime) Kill(ctx context.Context, id string, sig unix.Signal, all boo
 // signal reaches the very process that the record names, or everybody.
 func (c *Container) signal(ctx context.Context, sig unix.Signal, all bool, status lifecycle.Status) error {
 	//ex:begin oci.kill
-	if all || sig == unix.SIGKILL && !c.PIDNS && c.Cgroup != "" {
+	if all && c.Cgroup == "" && status == lifecycle.Stopped {
+		return nil // as below
+	}
+	if all && !(c.Cgroup == "" && c.PIDNS) || sig == unix.SIGKILL && !c.PIDNS && c.Cgroup != "" {
 		return c.killAll(ctx, sig, status)
 	}
 	if err := lifecycle.Check(lifecycle.Kill, status); err != nil {
