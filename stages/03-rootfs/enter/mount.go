@@ -79,7 +79,8 @@ func (r *Root) bind(m Mount, because string) launch.Step {
 	}
 	code = append(code, r.openFor(m, k)...)
 	code = append(code, r.flags(m, r.source)...)
-	code = append(code, attach(r.source, r.target), closeSlot(r.source), closeSlot(r.target))
+	code = append(code, attachBind(r.source, r.target)...)
+	code = append(code, closeSlot(r.source), closeSlot(r.target))
 	return child(fmt.Sprintf("bind %s on %s%s", m.Source, m.Target, m.words()), because, code...)
 }
 
@@ -140,7 +141,7 @@ func (r *Root) adjust(m Mount, because string) launch.Step {
 // system's and not the mount's, that as well. Then mount(2) sets all flags anew, as mount(8) and runc do.
 func (r *Root) remount(m Mount, because string) launch.Step {
 	const ofFileSystem = unix.MS_SYNCHRONOUS | unix.MS_DIRSYNC | unix.MS_MANDLOCK | unix.MS_LAZYTIME | unix.MS_I_VERSION | unix.MS_SILENT
-	code := r.open(m.Target, directory)
+	code := []launch.Instr{openIn(r.root, relative(m.Target), unix.O_PATH, inRoot, r.target, "open")}
 	if !m.Bind() && (m.Data != "" || (m.Flags|m.Clear)&ofFileSystem != 0) {
 		code = append(code, launch.Call(unix.SYS_FCHDIR, r.target),
 			launch.Call(unix.SYS_MOUNT, launch.Str(cmp.Or(m.Source, m.Type)), launch.Str("."), launch.Str(m.Type), launch.Int(m.Flags), launch.Str(m.Data)))

@@ -25,7 +25,11 @@ func (r *Root) open(path string, k kind) []launch.Instr {
 	if k == realDirectory {
 		resolve |= unix.RESOLVE_NO_SYMLINKS
 	}
-	code := []launch.Instr{openIn(r.root, rel, unix.O_PATH, resolve, r.target, "open").On(unix.ENOENT, "make").Goto("opened")}
+	flags := uint64(unix.O_PATH)
+	if k != file {
+		flags |= unix.O_DIRECTORY
+	}
+	code := []launch.Instr{openIn(r.root, rel, flags, resolve, r.target, "open").On(unix.ENOENT, "make").Goto("opened")}
 	if rel == "." {
 		return append(code, launch.Jump("opened").At("make"), launch.Jump("").At("opened"))
 	}
@@ -37,7 +41,7 @@ func (r *Root) open(path string, k kind) []launch.Instr {
 	}
 	return append(code,
 		make.Or(unix.EEXIST), closeSlot(r.dir),
-		openIn(r.root, rel, unix.O_PATH, resolve, r.target, "again"),
+		openIn(r.root, rel, flags, resolve, r.target, "again"),
 		launch.Jump("").At("opened"), // a place to jump to
 	)
 }

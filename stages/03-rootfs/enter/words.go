@@ -50,6 +50,24 @@ func attach(tree, target launch.Slot) launch.Instr {
 	return launch.Call(unix.SYS_MOVE_MOUNT, tree, launch.Str(""), target, launch.Str(""), launch.Int(unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH))
 }
 
+// attachBind is attach, and says ENOTDIR when one is a directory and the other is not, as mount(2) does; move_mount(2) has EINVAL
+// for that, too.
+func attachBind(tree, target launch.Slot) []launch.Instr {
+	st := launch.Buf(statxSize)
+	var mask, dir [8]byte
+	binary.NativeEndian.PutUint16(mask[4:], unix.S_IFMT)
+	binary.NativeEndian.PutUint16(dir[4:], unix.S_IFDIR)
+	return []launch.Instr{
+		attach(tree, target).On(unix.EINVAL, "why").Goto("attached"),
+		launch.Call(unix.SYS_STATX, target, launch.Str(""), launch.Int(unix.AT_EMPTY_PATH), launch.Int(unix.STATX_BASIC_STATS), st).At("why"),
+		launch.Expect(st, statxMode, binary.NativeEndian.Uint64(mask[:]), binary.NativeEndian.Uint64(dir[:]), syscall.ENXIO).On(syscall.ENXIO, "no directory"),
+		launch.Call(unix.SYS_STATX, tree, launch.Str(""), launch.Int(unix.AT_EMPTY_PATH), launch.Int(unix.STATX_BASIC_STATS), st),
+		launch.Expect(st, statxMode, binary.NativeEndian.Uint64(mask[:]), binary.NativeEndian.Uint64(dir[:]), syscall.ENOTDIR), // a file on a directory
+		attach(tree, target).At("no directory"),
+		launch.Jump("").At("attached"),
+	}
+}
+
 func closeSlot(s launch.Slot) launch.Instr { return launch.Call(unix.SYS_CLOSE, s) }
 
 // Positions in struct statx (statx(2)), the same on every architecture.

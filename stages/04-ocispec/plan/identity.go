@@ -92,7 +92,10 @@ func (c *compiler) becomeUser() launch.Step {
 		launch.Call(unix.SYS_SETRESUID, launch.Int(u.UID), launch.Int(u.UID), launch.Int(u.UID)))
 	name := fmt.Sprintf("become user %d, group %d", u.UID, u.GID)
 	if len(u.AdditionalGids) > 0 {
-		name += ", groups " + strings.Trim(fmt.Sprint(u.AdditionalGids), "[]")
+		name += ", groups " + strings.Trim(fmt.Sprint(u.AdditionalGids[:min(len(u.AdditionalGids), 16)]), "[]")
+	}
+	if n := len(u.AdditionalGids) - 16; n > 0 {
+		name += fmt.Sprintf(" and %d more", n)
 	}
 	return child(name, "config.json process.user; setresuid(2), setgroups(2)", code...)
 }

@@ -144,7 +144,14 @@ func file(kind specs.LinuxNamespaceType) string {
 }
 
 func openNamespace(path string, kind uintptr) (*os.File, error) {
-	f, err := os.Open(path)
+	var st unix.Statfs_t
+	if err := unix.Statfs(path, &st); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if st.Type != unix.NSFS_MAGIC { // to open a FIFO or a device could have consequences
+		return nil, fmt.Errorf("%s: it is no namespace", path)
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}

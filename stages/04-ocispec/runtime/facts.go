@@ -102,18 +102,28 @@ func coveredModes(s *specs.Spec) map[string]uint32 {
 		return modes
 	}
 	defer unix.Close(dir)
-	var covered []string
+	covered := map[string]bool{}
 	for _, m := range s.Mounts {
 		target := path.Clean("/" + m.Destination)
-		below := slices.ContainsFunc(covered, func(c string) bool { return target == c || strings.HasPrefix(target, c+"/") })
-		if m.Type == "tmpfs" && !below {
+		if m.Type == "tmpfs" && !covered[target] && !coveredAbove(covered, target) {
 			if mode, ok := modeIn(dir, target); ok {
 				modes[target] = mode
 			}
 		}
-		covered = append(covered, target)
+		covered[target] = true
 	}
 	return modes
+}
+
+// coveredAbove tells whether a mount lies on a directory above a path.
+func coveredAbove(covered map[string]bool, p string) bool {
+	for p != "/" {
+		p = path.Dir(p)
+		if covered[p] {
+			return true
+		}
+	}
+	return false
 }
 
 func modeIn(root int, target string) (uint32, bool) {

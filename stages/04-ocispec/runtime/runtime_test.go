@@ -405,7 +405,7 @@ func TestNothingIsLeftOfAFailure(t *testing.T) {
 			s.Hooks = &specs.Hooks{CreateContainer: []specs.Hook{{Path: "/bin/false"}}}
 		}, "unable to start container process: run 1 createContainer hooks: error running createContainer hook #0: /bin/false: exit status 1: "},
 		"bad seccomp":       {func(s *specs.Spec) { s.Linux.Seccomp = &specs.LinuxSeccomp{DefaultAction: "SCMP_ACT_NOPE"} }, `linux.seccomp: defaultAction: unknown action "SCMP_ACT_NOPE"`},
-		"no such namespace": {func(s *specs.Spec) { s.Linux.Namespaces[1].Path = "/no/such/ns" }, "unable to start container process: open network namespace /no/such/ns: open /no/such/ns: no such file or directory"},
+		"no such namespace": {func(s *specs.Spec) { s.Linux.Namespaces[1].Path = "/no/such/ns" }, "unable to start container process: open network namespace /no/such/ns: /no/such/ns: no such file or directory"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for pid := 1; pid > 0; { // what other tests have left to their subreaper

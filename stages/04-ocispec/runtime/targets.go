@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -24,16 +23,15 @@ func danglingTargets(s *specs.Spec) map[string]string {
 		return targets
 	}
 	defer unix.Close(root)
-	var covered []string
+	covered := map[string]bool{}
 	for _, m := range s.Mounts {
 		target := path.Clean("/" + m.Destination)
-		below := slices.ContainsFunc(covered, func(c string) bool { return strings.HasPrefix(target, c+"/") })
-		if !below && (bound(m) || m.Type == "tmpfs") && !existsIn(root, target) { // where the kernel's own files appear is never a link's to say
+		if !coveredAbove(covered, target) && (bound(m) || m.Type == "tmpfs") && !existsIn(root, target) { // where the kernel's own files appear is never a link's to say
 			if end := endOf(root, target); end != target {
 				targets[target] = end
 			}
 		}
-		covered = append(covered, target)
+		covered[target] = true
 	}
 	return targets
 }

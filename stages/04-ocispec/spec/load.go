@@ -3,6 +3,7 @@
 package spec
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -86,9 +87,12 @@ func read(bundle string) ([]byte, error) {
 func Decode(data []byte) (*specs.Spec, error) {
 	s := new(specs.Spec)
 	if quickjson.Unmarshal(data, s) == nil {
+		if err := noNULs(data, s); err != nil {
+			return nil, fmt.Errorf("config.json: %w", err)
+		}
 		return s, nil
 	}
-	if err := decode(data, s); err != nil {
+	if err := cmp.Or(decode(data, s), noNULs(data, s)); err != nil {
 		return nil, fmt.Errorf("config.json: %w", err)
 	}
 	return s, nil
@@ -97,7 +101,7 @@ func Decode(data []byte) (*specs.Spec, error) {
 // DecodeProcess parses a process.json, as exec --process takes it.
 func DecodeProcess(data []byte) (*specs.Process, error) {
 	p := new(specs.Process)
-	if err := decode(data, p); err != nil {
+	if err := cmp.Or(decode(data, p), noNULs(data, p)); err != nil {
 		return nil, fmt.Errorf("process.json: %w", err)
 	}
 	return p, nil

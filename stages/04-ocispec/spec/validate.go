@@ -22,7 +22,7 @@ func Validate(s *specs.Spec) (warnings []string, err error) {
 		s.Linux = &specs.Linux{}
 	}
 	for _, check := range []func(*specs.Spec) error{
-		version, root, namespaces, names, idMappings, mounts, sysctls, devices, hooks, seccomp, netDevices, intelRdt, choices,
+		version, root, counts, lengths, namespaces, names, idMappings, mounts, hiddenPaths, sysctls, devices, hooks, seccomp, netDevices, intelRdt, choices,
 	} {
 		if err := check(s); err != nil {
 			return nil, err
@@ -51,11 +51,17 @@ func Process(p *specs.Process) (warnings []string, err error) {
 	if p.User.UID > 1<<31-1 || p.User.GID > 1<<31-1 {
 		return nil, fmt.Errorf("process.user: %d:%d is above %d", p.User.UID, p.User.GID, 1<<31-1)
 	}
+	if n := len(p.User.AdditionalGids); n > maxGroups {
+		return nil, fmt.Errorf("process.user.additionalGids: %d of them, the kernel takes %d", n, maxGroups)
+	}
 	if _, unknown := caps.FromSpec(p.Capabilities); len(unknown) > 0 {
 		warnings = append(warnings, "ignoring unknown capabilities "+strings.Join(unknown, ", "))
 	}
 	return warnings, nil
 }
+
+// maxGroups is the kernel's NGROUPS_MAX (setgroups(2)).
+const maxGroups = 65536
 
 func words(p *specs.Process) error {
 	if len(p.Args) == 0 || p.Args[0] == "" {
@@ -141,7 +147,7 @@ func names(s *specs.Spec) error {
 			return fmt.Errorf("%s: it needs a uts namespace of its own", field)
 		}
 		if len(value) > 64 {
-			return fmt.Errorf("%s: %q is longer than 64 characters", field, value)
+			return fmt.Errorf("%s: %.70q… is longer than 64 characters", field, value)
 		}
 	}
 	return nil
@@ -221,12 +227,13 @@ func mounts(s *specs.Spec) error {
 		if m.Destination == "" {
 			return fmt.Errorf("mounts[%d].destination: it is missing", i)
 		}
-		for _, word := range append([]string{m.Destination, m.Source, m.Type}, m.Options...) {
-			if err := noNUL(fmt.Sprintf("mounts[%d]", i), word); err != nil {
-				return err
-			}
-		}
 		target := path.Clean("/" + m.Destination)
+		if target == "/" {
+			return fmt.Errorf("mounts[%d].destination: %q is the root file system, which root.path names", i, m.Destination)
+		}
+		if err := mountOptions(m); err != nil {
+			return fmt.Errorf("mounts[%d].%w", i, err)
+		}
 		if strings.HasPrefix(target, "/proc/") && !slices.Contains(belowProc(), target) {
 			return fmt.Errorf("mounts[%d].destination: %s cannot be mounted: it is inside /proc", i, target)
 		}
@@ -257,8 +264,8 @@ func devices(s *specs.Spec) error {
 		case d.Major < 0 || d.Minor < 0 || d.Major > 1<<12-1 || d.Minor > 1<<20-1:
 			return fmt.Errorf("linux.devices[%d]: %d:%d is no device number", i, d.Major, d.Minor)
 		}
-		if err := noNUL(fmt.Sprintf("linux.devices[%d].path", i), d.Path); err != nil {
-			return err
+		if path.Clean(d.Path) == "/" {
+			return fmt.Errorf("linux.devices[%d].path: %q names no file", i, d.Path)
 		}
 	}
 	return nil
