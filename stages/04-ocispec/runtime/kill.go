@@ -25,16 +25,19 @@ func (rt *Runtime) Kill(ctx context.Context, id string, sig unix.Signal, all boo
 	if err != nil {
 		return err
 	}
+	if all && c.Cgroup == "" {
+		if status == lifecycle.Stopped {
+			return nil // as with a cgroup in which nobody is left
+		}
+		all = !c.PIDNS
+	}
 	return c.signal(ctx, sig, all, status)
 }
 
 // signal reaches the very process that the record names, or everybody.
 func (c *Container) signal(ctx context.Context, sig unix.Signal, all bool, status lifecycle.Status) error {
 	//ex:begin oci.kill
-	if all && c.Cgroup == "" && status == lifecycle.Stopped {
-		return nil // as below
-	}
-	if all && !(c.Cgroup == "" && c.PIDNS) || sig == unix.SIGKILL && !c.PIDNS && c.Cgroup != "" {
+	if all || sig == unix.SIGKILL && !c.PIDNS && c.Cgroup != "" {
 		return c.killAll(ctx, sig, status)
 	}
 	if err := lifecycle.Check(lifecycle.Kill, status); err != nil {
