@@ -24,17 +24,18 @@ import (
 	"github.com/slipway-engine/slipway/stages/04-ocispec/state"
 )
 
-// CreateOptions are what create and run are asked for.
+// CreateOptions are what create and run are asked for. Only ID and Bundle are needed.
 type CreateOptions struct {
-	ID, Bundle   string
-	Terminal     Terminal     // where the terminal's master goes; nil: nowhere
-	IfTerminal   bool         // Terminal is an offer: a process without one is fine
-	Attach       func() error // nil, or what takes the terminal from Terminal's other end before the program runs
-	PIDFile      string
-	PIDFDSocket  string
-	PreserveFDs  int
-	NoPivot      bool
-	NoNewKeyring bool
+	ID           string         // letters, digits and _+-. ; at most 255 bytes
+	Bundle       string         // absolute path of the directory with config.json
+	Terminal     Terminal       // where the terminal's master goes; nil: nowhere, so process.terminal must be false
+	IfTerminal   bool           // Terminal is an offer: a process without one is fine
+	Attach       func() error   // nil, or what takes the terminal from Terminal's other end before the program runs
+	PIDFile      string         // "", or the file that the process id is written to, whole, before Create returns
+	PIDFDSocket  string         // "", or a unix socket that gets the process's pidfd (unix(7), SCM_RIGHTS)
+	PreserveFDs  int            // how many descriptors from 3 on the program gets from the caller
+	NoPivot      bool           // move the root instead of pivot_root(2): for roots on an initramfs
+	NoNewKeyring bool           // keep the caller's session keyring (keyctl(2))
 	Watch        launch.Options // trace, step
 }
 
@@ -322,7 +323,7 @@ func (c *creation) listen(r *launch.Run, s launch.Slot) error {
 
 // announce tells the caller which process it is. If that fails, the container goes again.
 func (c *creation) announce() error {
-	err := WritePIDFile(c.opts.PIDFile, c.proc.PID())
+	err := writePIDFile(c.opts.PIDFile, c.proc.PID())
 	if err == nil && c.opts.PIDFDSocket != "" {
 		err = sendPIDFD(c.opts.PIDFDSocket, c.proc.PIDFD())
 	}
@@ -337,8 +338,8 @@ func (c *creation) announce() error {
 	return errors.Join(err, waitErr, c.proc.Close(), c.unmount())
 }
 
-// WritePIDFile writes a process id so that a reader finds all of it or nothing.
-func WritePIDFile(name string, pid int) error {
+// writePIDFile writes a process id so that a reader finds all of it or nothing.
+func writePIDFile(name string, pid int) error {
 	if name == "" {
 		return nil
 	}

@@ -15,17 +15,17 @@ import (
 	"github.com/slipway-engine/slipway/stages/04-ocispec/spec"
 )
 
-// ExecOptions are what exec is asked for.
+// ExecOptions are what exec is asked for. ID and Process are needed; what is not explained here is as in CreateOptions.
 type ExecOptions struct {
 	ID           string
-	Process      func(container *specs.Process) (*specs.Process, error) // the process, made from the container's own
+	Process      func(container *specs.Process) (*specs.Process, error) // the process, made from a copy of the container's own
 	Terminal     Terminal
-	IfTerminal   bool         // Terminal is an offer
-	Attach       func() error // as in CreateOptions
+	IfTerminal   bool
+	Attach       func() error
 	PIDFile      string
 	PIDFDSocket  string
 	PreserveFDs  int
-	IgnorePaused bool
+	IgnorePaused bool     // go ahead in a paused container: the process waits for resume
 	Cgroup       []string // below the container's own: one PATH, or on v1 CONTROLLER[,CONTROLLER...]:PATH
 	Watch        launch.Options
 }
@@ -59,7 +59,7 @@ func (rt *Runtime) Exec(ctx context.Context, opts ExecOptions) (*launch.Process,
 	if err != nil {
 		return nil, fmt.Errorf("exec failed: %w", startError(s, err))
 	}
-	if err := WritePIDFile(opts.PIDFile, proc.PID()); err != nil {
+	if err := writePIDFile(opts.PIDFile, proc.PID()); err != nil {
 		return nil, err
 	}
 	if opts.PIDFDSocket != "" {

@@ -1,7 +1,3 @@
-// Package runtime carries out what a container runtime is asked for: create, start, state, kill, delete and the rest of runc's
-// verbs. Each verb is a file. What a container is made of is decided in package plan; what its status is, in package lifecycle.
-//
-// Reading order: runtime.go, create.go, start.go.
 package runtime
 
 import (
@@ -19,8 +15,8 @@ import (
 
 // Runtime is where containers are recorded and how warnings are told.
 type Runtime struct {
-	Root    *state.Root
-	Warn    func(string)
+	Root    *state.Root                    // where containers are recorded, a directory each
+	Warn    func(string)                   // is told what is ignored or could not be had; never nil
 	Debug   func(string)                   // nil: nobody debugs
 	layout  func() (*cgroup.Layout, error) // looked at once, when first needed
 	forRoot bool                           // facts are root's, whoever asks

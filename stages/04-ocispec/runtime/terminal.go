@@ -37,7 +37,7 @@ func (f *Foreground) Used() bool { return f.used }
 
 // Attach receives the master and sets it up, while the program does not run yet.
 func (f *Foreground) Attach() (err error) {
-	if f.master, err = ReceiveTerminal(f.ours); err != nil {
+	if f.master, err = receiveTerminal(f.ours); err != nil {
 		return err
 	}
 	f.Resize()
@@ -107,8 +107,8 @@ func raw(t unix.Termios) *unix.Termios {
 	return &t
 }
 
-// ReceiveTerminal takes the one descriptor that comes over a unix socket (unix(7), SCM_RIGHTS).
-func ReceiveTerminal(socket *os.File) (*os.File, error) {
+// receiveTerminal takes the one descriptor that comes over a unix socket (unix(7), SCM_RIGHTS).
+func receiveTerminal(socket *os.File) (*os.File, error) {
 	data, control := make([]byte, 4096), make([]byte, unix.CmsgSpace(4))
 	_, n, _, _, err := unix.Recvmsg(int(socket.Fd()), data, control, unix.MSG_CMSG_CLOEXEC)
 	if err != nil {
