@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -24,6 +25,7 @@ type program struct {
 	hostname  string
 	user      specs.User
 	root      string // an empty directory of the host
+	ids       string // CONTAINER:HOST:SIZE,... of a user namespace; "": there is none
 	mounts    []snapshot.Mount
 	readonly  bool
 }
@@ -64,8 +66,8 @@ func mergeEnv(lists ...[]string) []string {
 func (p program) plan() (*launch.Plan, error) {
 	var slots enter.Slots
 	root := enter.New(enter.Config{
-		Root: p.root, Readonly: p.readonly, Mounts: usualMounts(), Devices: enter.DefaultDevices(), Links: enter.DefaultLinks(),
-		MaskedPaths: maskedPaths(), ReadonlyPaths: readonlyPaths(),
+		Root: p.root, Readonly: p.readonly, Mounts: p.usualMounts(), Devices: enter.DefaultDevices(), Links: enter.DefaultLinks(),
+		MaskedPaths: maskedPaths(), ReadonlyPaths: readonlyPaths(), BindDevices: p.ids != "", ParentOpens: p.ids != "",
 	}, &slots)
 	pivot, err := root.Pivot()
 	if err != nil {
@@ -75,52 +77,88 @@ func (p program) plan() (*launch.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan := new(launch.Plan).Add(root.Prepare()...).Add(birth(), launch.Private())
-	for _, m := range p.mounts {
-		step, err := mountStep(m, p.root)
-		if err != nil {
-			return nil, err
-		}
-		plan.Add(step)
+	plan := new(launch.Plan).Add(root.Prepare()...)
+	after := []launch.Step{p.birth()}
+	if p.ids != "" {
+		after = append(after, p.mapIDs(), launch.BecomeRoot())
 	}
-	plan.Add(root.Fill()...).Add(pivot...)
+	after = append(after, launch.Private())
+	for _, m := range p.mounts {
+		here, there := attach(m, p.root, slots.Take())
+		plan.Add(here)
+		after = append(after, there)
+	}
+	plan.Add(after...).Add(root.Fill()...).Add(pivot...)
 	plan.Add(launch.Hostname(p.hostname), launch.Chdir(p.dir, "the image's working directory"))
 	plan.Add(launch.NofileLimit(inherited.Nofile.Cur, inherited.Nofile.Max), limitCapabilities(have), p.identity())
 	plan.Add(lockDown(have, p.user.UID == 0), dieWithUs(), launch.CloseOnExec(3))
 	return plan.Add(launch.Exec(p.argv, p.env, search(p.env))), nil
 }
 
-func birth() launch.Step {
-	return launch.Step{
+func (p program) birth() launch.Step {
+	step := launch.Step{
 		Name: "clone3 mnt pid uts ipc", Because: "clone(2): all new namespaces at once; the network stays this machine's",
 		Clone: &launch.Clone{Flags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC},
 	}
+	if p.ids != "" {
+		step.Name, step.Clone.Flags = step.Name+" user", step.Clone.Flags|unix.CLONE_NEWUSER
+	}
+	return step
 }
 
-// mountStep makes a mount of the snapshot inside the new mount namespace: it is never seen on the host, and goes with the namespace.
-func mountStep(m snapshot.Mount, target string) (launch.Step, error) {
-	flags, data := snapshot.SplitOptions(m)
-	text := strings.Join(data, ",")
-	if len(text) >= 4096 {
-		return launch.Step{}, fmt.Errorf("mount options of %d bytes do not fit into a page: %w", len(text), unix.E2BIG)
+// mapIDs makes the ids of the new user namespace those that the snapshot is mapped to.
+func (p program) mapIDs() launch.Step {
+	return launch.Step{
+		Name: "map users and groups " + p.ids, Because: "user_namespaces(7): root inside is an ordinary user outside",
+		Do: func(run *launch.Run) error {
+			text := strings.NewReplacer(":", " ", ",", "\n").Replace(p.ids) + "\n"
+			for _, file := range []string{"uid_map", "gid_map"} {
+				if err := os.WriteFile(fmt.Sprintf("/proc/%d/%s", run.PID(), file), []byte(text), 0); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
 	}
-	fstype := m.Type
-	if fstype == "bind" {
-		fstype = ""
-	}
-	return launch.Mount(m.Source, target, fstype, flags&^unix.MS_RDONLY, text, "the snapshot: what is written stays in its upper directory"), nil
 }
 
-func usualMounts() []enter.Mount {
+// attach are the two halves of a mount of the snapshot: it is made here, attached nowhere, and the child puts it into its own mount
+// namespace. It is never seen on the host, and goes with the namespace.
+func attach(m snapshot.Mount, target string, slot launch.Slot) (here, there launch.Step) {
+	here = launch.Step{
+		Name: "make the " + m.Type + " mount of the snapshot", Because: "what is written stays in its upper directory; the options of many layers do not fit into the child's one page",
+		Do: func(run *launch.Run) error {
+			f, err := snapshot.Detached(m)
+			if err == nil {
+				run.Hold(slot, f)
+			}
+			return err
+		},
+	}
+	there = launch.Step{
+		Name: "attach the snapshot at " + target, Because: "move_mount(2): in this mount namespace alone", Side: launch.Child,
+		Code: []launch.Instr{
+			launch.Call(unix.SYS_MOVE_MOUNT, slot, launch.Str(""), launch.Int(^uintptr(99)), launch.Str(target), launch.Int(unix.MOVE_MOUNT_F_EMPTY_PATH)),
+			launch.Call(unix.SYS_CLOSE, slot),
+		},
+	}
+	return here, there
+}
+
+func (p program) usualMounts() []enter.Mount {
 	mount := func(fstype, target string, words ...string) enter.Mount {
 		return enter.Mount{Source: fstype, Type: fstype, Target: target, Options: enter.ParseOptions(words)}
+	}
+	sys := mount("sysfs", "/sys", "nosuid", "noexec", "nodev", "ro")
+	if p.ids != "" { // the network is the machine's, and so is its /sys: it can be shown, not mounted again
+		sys = enter.Mount{Source: "/sys", Target: "/sys", Type: "bind", SourceIsDir: true, Options: enter.ParseOptions([]string{"rbind", "rro", "nosuid", "noexec", "nodev"})}
 	}
 	return []enter.Mount{
 		mount("proc", "/proc", "nosuid", "noexec", "nodev"),
 		mount("tmpfs", "/dev", "nosuid", "strictatime", "mode=755", "size=65536k"),
 		mount("devpts", "/dev/pts", "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"),
 		mount("tmpfs", "/dev/shm", "nosuid", "noexec", "nodev", "mode=1777", "size=65536k"),
-		mount("sysfs", "/sys", "nosuid", "noexec", "nodev", "ro"),
+		sys,
 	}
 }
 

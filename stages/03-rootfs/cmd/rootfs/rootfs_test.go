@@ -207,6 +207,24 @@ func TestRunIsHardened(t *testing.T) {
 	require.ErrorContains(t, err, `knows no "nobody"`)
 }
 
+// With a map root inside is an ordinary user outside, the image's files are his, and what he may do to the machine is nothing.
+func TestRunInAUserNamespace(t *testing.T) {
+	needsRoot(t)
+	for _, snapshotter := range []string{"overlay", "copy"} {
+		c := cli{t, t.TempDir()}
+		t.Setenv("TMPDIR", "/tmp") // where the other root may go
+		c.must("import", saved(t))
+		script := `set -e; [ "$(busybox stat -c %u:%g /etc/hello)" = 0:0 ]; echo x >/etc/new; [ "$(busybox stat -c %u /etc/new)" = 0 ]
+			busybox grep -q '100000' /proc/self/uid_map; ! busybox mount -t tmpfs x /etc; [ "$(cat /etc/hello)" = hello ]; echo ok >/dev/null`
+		c.must("--snapshotter", snapshotter, "run", "--idmap", "0:100000:65536", "box:v1", "sh", "-c", script)
+		require.NotContains(t, c.must("--snapshotter", snapshotter, "tree"), "active")
+	}
+	c := cli{t, t.TempDir()}
+	c.must("import", saved(t))
+	_, err := c.run("run", "--idmap", "0:1", "box:v1", "true")
+	require.ErrorContains(t, err, "CONTAINER:HOST:SIZE")
+}
+
 // outputOf runs this test's own program, with its standard output in a file.
 func (c cli) outputOf(path string, args ...string) string {
 	c.Helper()

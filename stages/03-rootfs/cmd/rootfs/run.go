@@ -15,6 +15,7 @@ import (
 	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
 	"github.com/slipway-engine/slipway/stages/03-rootfs/bundle"
 	"github.com/slipway-engine/slipway/stages/03-rootfs/pull"
+	"github.com/slipway-engine/slipway/stages/03-rootfs/snapshot"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 )
@@ -23,6 +24,7 @@ type runOptions struct {
 	*globals
 	env      []string
 	user     string
+	ids      string
 	workdir  string
 	hostname string
 	readonly bool
@@ -39,7 +41,7 @@ func newRun(g *globals) *cobra.Command {
 
 The command has mounts, processes, IPC and a host name of its own, the capabilities that Docker gives but for CAP_MKNOD, and no_new_privs; the
 kernel's settings below /proc and /sys are masked or read-only. What it is not: there is no limit on what it uses (no cgroup), no filter of
-system calls, no rules for devices, no user namespace, and it has this machine's network. For a program that you do not trust use
+system calls, no rules for devices, a user namespace only with --idmap, and it has this machine's network. For a program that you do not trust use
 slipway-runtime or slipway.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -50,6 +52,7 @@ slipway-runtime or slipway.`,
 	f.SetInterspersed(false) // what follows the image belongs to the command
 	f.StringArrayVarP(&o.env, "env", "e", nil, "set `NAME=VALUE`")
 	f.StringVarP(&o.user, "user", "u", "", "`USER[:GROUP]` of the image, names or numbers, instead of its own")
+	f.StringVar(&o.ids, "idmap", "", "run in a user namespace with this map, `CONTAINER:HOST:SIZE[,...]` (0:100000:65536)")
 	f.StringVarP(&o.workdir, "workdir", "w", "", "start in this `DIR` of the image")
 	f.StringVar(&o.hostname, "hostname", "rootfs", "host `NAME` inside")
 	f.BoolVar(&o.readonly, "read-only", false, "nothing can be written")
@@ -112,8 +115,14 @@ func prepare(ctx context.Context, progress io.Writer, o runOptions, run *run, re
 		if p, err = programOf(config.Config, args, user, o); err != nil {
 			return err
 		}
-		p.root = run.root()
-		p.mounts, err = s.snapshots.Prepare(ctx, run.key, chain, nil)
+		if p.root, p.ids = run.root(), o.ids; p.ids == "" {
+			p.mounts, err = s.snapshots.Prepare(ctx, run.key, chain, nil)
+			return err
+		}
+		if p.root, err = run.reachable(); err != nil {
+			return err
+		}
+		p.mounts, err = s.snapshots.Prepare(ctx, run.key, chain, map[string]string{snapshot.LabelUIDMap: p.ids, snapshot.LabelGIDMap: p.ids})
 		return err
 	})
 	return p, err

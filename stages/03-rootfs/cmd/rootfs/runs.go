@@ -20,9 +20,19 @@ type run struct {
 	dir  string
 	key  string
 	lock *os.File
+	away string // a mount point elsewhere, or ""
 }
 
 func (r *run) root() string { return filepath.Join(r.dir, "rootfs") }
+
+// reachable is a mount point that root of a user namespace can go to, who is nobody in our directories.
+func (r *run) reachable() (string, error) {
+	var err error
+	if r.away, err = os.MkdirTemp("", "rootfs-run-"); err != nil {
+		return "", err
+	}
+	return r.away, os.Chmod(r.away, 0o755)
+}
 
 func beginRun(root string) (*run, error) {
 	r := &run{key: "run-" + rand.Text()}
@@ -61,6 +71,9 @@ func (r *run) end(ctx context.Context, g *globals) error {
 		}
 		return os.RemoveAll(r.dir)
 	})
+	if r.away != "" {
+		err = errors.Join(err, os.Remove(r.away))
+	}
 	return errors.Join(err, r.lock.Close())
 }
 
