@@ -3,6 +3,7 @@ package shield
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"fmt"
 	"io/fs"
 	"net"
@@ -110,7 +111,7 @@ func anothers(name string, starter int) bool {
 
 var pid = regexp.MustCompile(`-([0-9]+)`)
 
-const near = 8
+const near = 32
 
 const maxPID = 1 << 22 // PID_MAX_LIMIT, proc_sys_kernel(5)
 
@@ -155,8 +156,9 @@ func (p Print) Left(now Print) []string {
 			left = append(left, "gone: "+k)
 		}
 	}
-	slices.SortFunc(left, func(a, b string) int {
-		return strings.Compare(strings.TrimPrefix(a, "gone: "), strings.TrimPrefix(b, "gone: "))
+	slices.SortFunc(left, func(a, b string) int { // what is new, then what has gone
+		gone := func(s string) string { return strconv.FormatBool(strings.HasPrefix(s, "gone: ")) }
+		return cmp.Or(strings.Compare(gone(a), gone(b)), strings.Compare(a, b))
 	})
 	return left
 }

@@ -33,6 +33,9 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"gives": gives},
 		Condition: func(cond string) (bool, error) {
 			switch cond {
+			case "time":
+				_, err := os.Stat("/proc/self/ns/time")
+				return err == nil, nil
 			case "root":
 				return os.Geteuid() == 0, nil
 			case "lsns", "newuidmap", "unshare", "pgrep":
