@@ -23,14 +23,15 @@ type op struct {
 }
 
 type branch struct {
-	errno uintptr
+	errno uint32
 	to    uint32
 }
 
 // program is an assembled plan with all the memory that it points to.
 type program struct {
 	ops  []op
-	keep []any // pins what args point to; Go's collector does not move heap memory
+	keep []any  // pins what args point to; Go's collector does not move heap memory
+	free []byte // of the last piece in keep
 	mems map[*Mem]uintptr
 }
 
@@ -61,7 +62,7 @@ const giftSize = int(unsafe.Sizeof(gift{}))
 // assemble flattens the child's steps behind the clone into one array, with a
 // turn wherever a parent step stands between them.
 func assemble(p *Plan, clone int, o Options, shared *sharedPage) (*program, error) {
-	a := &program{mems: map[*Mem]uintptr{}}
+	a := &program{mems: map[*Mem]uintptr{}, ops: make([]op, 0, opsOf(p.Steps[clone:]))}
 	// Index 0 is no branch's target: the child reads 0 as "no branch". Without this
 	// close the child would hold the parent's end of the talk socket open itself,
 	// and never hear that the parent has died.
@@ -98,6 +99,16 @@ func assemble(p *Plan, clone int, o Options, shared *sharedPage) (*program, erro
 		return nil, errors.New("the plan has no step for its child")
 	}
 	return a, nil
+}
+
+// opsOf is about how many ops steps become: their instructions, and what goes before each step. Growing the array instead would
+// touch twice the memory, and the kernel hands that out page by page.
+func opsOf(steps []Step) int {
+	n := 4 * len(steps)
+	for i := range steps {
+		n += len(steps[i].Code)
+	}
+	return n
 }
 
 // turn makes the child say which step it has reached and wait for one byte.
@@ -172,7 +183,7 @@ func (a *program) one(n int, i Instr, labels map[Label]uint32) error {
 		if err != nil {
 			return err
 		}
-		o.branches[k] = branch{uintptr(b.Errno), to}
+		o.branches[k] = branch{uint32(b.Errno), to}
 	}
 	o.nbranch = uint8(len(i.Tolerate))
 	next, err := target(i.Then, o.next, labels)
@@ -194,8 +205,12 @@ func target(l Label, next uint32, labels map[Label]uint32) (uint32, error) {
 // checkMem keeps Expect, Store and Load inside their memory: the child has no bounds
 // checks.
 func checkMem(i Instr) error {
-	width := map[uintptr]int{callExpect: 8, callStore: 4, callLoad: 4}[i.Call]
-	if width == 0 {
+	width := 4
+	switch i.Call {
+	case callExpect:
+		width = 8
+	case callStore, callLoad:
+	default:
 		return nil
 	}
 	m, off := i.Args[0].(*Mem), int(i.Args[1].(Int))
@@ -225,9 +240,9 @@ func (a *program) word(arg Arg) (uintptr, bool) {
 }
 
 func (a *program) cstring(s string) uintptr {
-	b := make([]byte, len(s)+1)
+	b := a.room(len(s) + 1)
 	copy(b, s)
-	return a.pin(b)
+	return uintptr(unsafe.Pointer(&b[0]))
 }
 
 func (a *program) cstrings(list []string) uintptr {
@@ -247,9 +262,9 @@ func (a *program) mem(m *Mem) uintptr {
 	if at, ok := a.mems[m]; ok {
 		return at
 	}
-	b := make([]byte, max(len(m.Data), 8))
+	b := a.room(max(len(m.Data), 8))
 	copy(b, m.Data)
-	at := a.pin(b)
+	at := uintptr(unsafe.Pointer(&b[0]))
 	a.mems[m] = at
 	for off, to := range m.Ptr {
 		*(*uintptr)(unsafe.Pointer(&b[off])) = a.mem(to)
@@ -257,9 +272,18 @@ func (a *program) mem(m *Mem) uintptr {
 	return at
 }
 
-func (a *program) pin(b []byte) uintptr {
-	a.keep = append(a.keep, b)
-	return uintptr(unsafe.Pointer(&b[0]))
+// room is n zero bytes that stay where they are, aligned for any structure. They come from a large piece: there are hundreds of
+// small ones in a plan.
+func (a *program) room(n int) []byte {
+	const piece = 8 << 10
+	n = (n + 7) &^ 7
+	if len(a.free) < n {
+		a.free = make([]byte, max(n, piece))
+		a.keep = append(a.keep, a.free)
+	}
+	b := a.free[:n:n]
+	a.free = a.free[n:]
+	return b
 }
 
 // CheckString refuses what cannot be passed to the kernel as a string.

@@ -91,7 +91,7 @@ func spawn(ca *cloneArgs, c *child) (pid uintptr, errno syscall.Errno) {
 		if errno != 0 {
 			next = 0 // no branch leads backwards to the first op
 			for j := uint8(0); j < o.nbranch; j++ {
-				if o.branches[j].errno == uintptr(errno) {
+				if o.branches[j].errno == uint32(errno) {
 					next = uintptr(o.branches[j].to)
 				}
 			}

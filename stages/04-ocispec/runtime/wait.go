@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/signal"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -13,25 +14,27 @@ import (
 // Forward waits for a process and meanwhile passes the signals that we get on to it. The result is its exit status as a shell
 // counts it: 128 and the signal's number when a signal ended it.
 func Forward(proc *launch.Process, resized func()) (int, error) {
-	signals := make(chan os.Signal, 64)
+	signals, ended := make(chan os.Signal, 64), make(chan struct{})
 	signal.Notify(signals, forwarded()...)
 	defer signal.Stop(signals)
-	type result struct {
-		ws  unix.WaitStatus
-		err error
-	}
-	ended := make(chan result, 1)
-	go func() { ws, err := proc.Wait(); ended <- result{ws, err} }()
-	for {
-		select {
-		case r := <-ended:
-			return exitStatus(r.ws), r.err
-		case s := <-signals:
-			if err := pass(proc, s.(unix.Signal), resized); err != nil {
-				return 0, err
+	var passing sync.WaitGroup
+	var failed error // written by the goroutine, read when it has ended
+	passing.Go(func() {
+		for {
+			select {
+			case <-ended:
+				return
+			case s := <-signals:
+				if err := pass(proc, s.(unix.Signal), resized); err != nil && failed == nil {
+					failed = err
+				}
 			}
 		}
-	}
+	})
+	ws, err := proc.Wait() // here and not in a goroutine: whoever waits needs no other thread to be woken by
+	close(ended)
+	passing.Wait()
+	return exitStatus(ws), errors.Join(err, failed)
 }
 
 // forwarded are the signals that people and supervisors send. Each one more costs the Go runtime six thread switches at the

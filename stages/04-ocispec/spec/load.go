@@ -3,6 +3,7 @@
 package spec
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -68,19 +69,21 @@ func read(bundle string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	if st, err := f.Stat(); err != nil {
+	st, err := f.Stat()
+	if err != nil {
 		return nil, err
-	} else if !st.Mode().IsRegular() {
+	}
+	if !st.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not a regular file", f.Name())
 	}
-	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
-	if err != nil {
+	data := bytes.NewBuffer(make([]byte, 0, min(st.Size(), maxSize)+bytes.MinRead)) // the usual file is read at once
+	if _, err := data.ReadFrom(io.LimitReader(f, maxSize+1)); err != nil {
 		return nil, fmt.Errorf("read config.json: %w", err)
 	}
-	if len(data) > maxSize {
+	if data.Len() > maxSize {
 		return nil, fmt.Errorf("config.json is larger than %d MiB", maxSize>>20)
 	}
-	return data, nil
+	return data.Bytes(), nil
 }
 
 // Decode parses the text of a config.json.
