@@ -16,14 +16,18 @@ import (
 )
 
 // Unmarshal is json.Unmarshal.
-func Unmarshal[T any](data []byte, to *T) error {
-	var fresh T
-	d := &decoder{text: data, structs: map[reflect.Type]*structure{}}
-	if d.document(reflect.ValueOf(&fresh).Elem()) == nil {
-		*to = fresh
-		return nil
+func Unmarshal(data []byte, to any) error {
+	v := reflect.ValueOf(to)
+	if v.Kind() != reflect.Pointer || v.IsNil() || !v.Elem().IsZero() { // what is there already would have to be merged
+		return json.Unmarshal(data, to)
 	}
-	return json.Unmarshal(data, to)
+	fresh := reflect.New(v.Type().Elem()).Elem()
+	d := &decoder{text: data, structs: map[reflect.Type]*structure{}}
+	if d.document(fresh) != nil {
+		return json.Unmarshal(data, to)
+	}
+	v.Elem().Set(fresh)
+	return nil
 }
 
 // errUnusual is whatever this package leaves to encoding/json; nobody sees it.

@@ -113,7 +113,7 @@ func DecodeProcess(data []byte) (*specs.Process, error) {
 // decode keeps in the error where in the text the mistake is.
 func decode(data []byte, to any) error {
 	//ex:begin oci.load
-	err := json.Unmarshal(data, to)
+	err := quickjson.Unmarshal(data, to)
 	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return fmt.Errorf("%s: %s: want %s, found %s", position(data, e.Offset), e.Field, e.Type, e.Value)
 	}
