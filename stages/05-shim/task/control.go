@@ -82,14 +82,6 @@ func (s *Service) Update(_ context.Context, r *api.UpdateTaskRequest) (*emptypb.
 	return &emptypb.Empty{}, nil
 }
 
-// Checkpoint is not offered.
-func (s *Service) Checkpoint(_ context.Context, r *api.CheckpointTaskRequest) (*emptypb.Empty, error) {
-	if _, err := s.container(r.ID); err != nil {
-		return nil, err
-	}
-	return nil, unimplemented("checkpoint of container %s: this shim cannot checkpoint", r.ID)
-}
-
 // ResizePty sets a terminal's size.
 func (s *Service) ResizePty(_ context.Context, r *api.ResizePtyRequest) (*emptypb.Empty, error) {
 	c, p, err := s.process(r.ID, r.ExecID)

@@ -14,15 +14,16 @@ import (
 
 // Topics of containerd's events.
 const (
-	topicCreate      = "/tasks/create"
-	topicStart       = "/tasks/start"
-	topicExit        = "/tasks/exit"
-	topicDelete      = "/tasks/delete"
-	topicExecAdded   = "/tasks/exec-added"
-	topicExecStarted = "/tasks/exec-started"
-	topicOOM         = "/tasks/oom"
-	topicPaused      = "/tasks/paused"
-	topicResumed     = "/tasks/resumed"
+	topicCreate       = "/tasks/create"
+	topicStart        = "/tasks/start"
+	topicExit         = "/tasks/exit"
+	topicDelete       = "/tasks/delete"
+	topicExecAdded    = "/tasks/exec-added"
+	topicExecStarted  = "/tasks/exec-started"
+	topicOOM          = "/tasks/oom"
+	topicPaused       = "/tasks/paused"
+	topicCheckpointed = "/tasks/checkpointed"
+	topicResumed      = "/tasks/resumed"
 )
 
 const (

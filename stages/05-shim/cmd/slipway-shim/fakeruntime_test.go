@@ -27,12 +27,14 @@ type fake struct {
 	root, log, bundle, pidFile, process, console string
 	all                                          bool
 	words                                        []string
+	images, work                                 string
+	leaveRunning                                 bool
 }
 
 func parseFake(args []string) (f fake) {
 	values := map[string]*string{
 		"--root": &f.root, "--log": &f.log, "--bundle": &f.bundle, "--pid-file": &f.pidFile,
-		"--process": &f.process, "--console-socket": &f.console,
+		"--process": &f.process, "--console-socket": &f.console, "--image-path": &f.images, "--work-path": &f.work,
 	}
 	for i := 0; i < len(args); i++ {
 		switch target := values[args[i]]; {
@@ -43,6 +45,8 @@ func parseFake(args []string) (f fake) {
 			i++
 		case args[i] == "--all":
 			f.all = true
+		case args[i] == "--leave-running":
+			f.leaveRunning = true
 		case !strings.HasPrefix(args[i], "--"):
 			f.words = append(f.words, args[i])
 		}
@@ -53,7 +57,7 @@ func parseFake(args []string) (f fake) {
 func fakeRuntime(args []string) int {
 	f := parseFake(args)
 	verbs := map[string]func() error{
-		"create": f.create, "start": f.start, "exec": f.exec, "kill": f.kill, "delete": f.delete, "ps": f.ps,
+		"create": f.create, "start": f.start, "exec": f.exec, "kill": f.kill, "delete": f.delete, "ps": f.ps, "checkpoint": f.checkpoint,
 	}
 	verb := verbs[f.words[0]]
 	if verb == nil {
@@ -80,6 +84,21 @@ func readNumber(path string) (int, error) {
 		return 0, errors.New("container does not exist")
 	}
 	return strconv.Atoi(strings.TrimSpace(string(data)))
+}
+
+// checkpoint leaves a file where the images would be, and ends the container as criu does.
+func (f fake) checkpoint() error {
+	if err := os.MkdirAll(f.images, 0o700); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(f.images, "work"), []byte(f.work), 0o600); err != nil {
+		return err
+	}
+	pid, err := f.pid()
+	if err != nil || f.leaveRunning {
+		return err
+	}
+	return errors.Join(unix.Kill(pid, unix.SIGKILL), os.RemoveAll(f.dir()))
 }
 
 type fakeProcess struct {

@@ -87,10 +87,10 @@ func TestRefusals(t *testing.T) {
 		{"exec of nothing", func() error { return h.exec("e1", stdioURIs{}, "missing") }, codes.Unknown, "executable file not found"},
 		{"exec id with a path", func() error { return h.exec("../e1", stdioURIs{}, "true") }, codes.InvalidArgument, "no slash"},
 		{"stdio nobody knows", func() error { return h.exec("e2", stdioURIs{out: "ftp://x/y"}, "true") }, codes.Unknown, `stdout: stdio address`},
-		{"checkpoint", func() error {
+		{"checkpoint to nowhere", func() error {
 			_, err := h.shim.Checkpoint(ctx, &api.CheckpointTaskRequest{ID: "c1"})
 			return err
-		}, codes.Unimplemented, "cannot checkpoint"},
+		}, codes.InvalidArgument, "is not absolute"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			err := row.call()
