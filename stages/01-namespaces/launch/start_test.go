@@ -184,10 +184,14 @@ func TestKilledChildIsExplained(t *testing.T) {
 }
 
 func TestCancelledContextKillsTheChild(t *testing.T) {
-	ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, errors.New("too slow"))
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(t.Context())
 	p := new(Plan).Add(clone(0), Step{Name: "pause", Side: Child, Code: []Instr{Call(unix.SYS_PPOLL, Int(0), Int(0), Int(0), Int(0), Int(0))}}, Exec([]string{"/bin/true"}, nil, ""))
-	_, err := Start(ctx, p, Options{})
+	_, err := Start(ctx, p, Options{Before: func(_ int, s Step) error {
+		if s.Name == "pause" {
+			cancel(errors.New("too slow"))
+		}
+		return nil
+	}})
 	require.EqualError(t, err, "pause: too slow")
 }
 
