@@ -91,3 +91,22 @@ func TestMemoryBothWays(t *testing.T) {
 		require.Equal(t, want, [2]uint64{s.Memory.Limit, s.Memory.SwapLimit}, "%d MiB", mib)
 	}
 }
+
+// TestOOMKillsBelow: who is killed in a group below counts, on v1 as on v2.
+func TestOOMKillsBelow(t *testing.T) {
+	g := newGroup(t)
+	needs(t, g.layout, "memory")
+	child, err := g.Below(map[string]string{"": "child"})
+	require.NoError(t, err)
+	require.NoError(t, child.Create())
+	require.NoError(t, child.Set(memoryLimit(32<<20)))
+	_, said := inside(t, child, "eat 64")
+	require.Equal(t, "died", said)
+	for name, group := range map[string]*Group{"above": g, "itself": child} {
+		require.Eventually(t, func() bool {
+			kills, err := group.OOMKills()
+			require.NoError(t, err)
+			return kills >= 1
+		}, 5*time.Second, 10*time.Millisecond, name)
+	}
+}

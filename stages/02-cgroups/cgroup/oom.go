@@ -21,19 +21,35 @@ func (g *Group) OOM(ctx context.Context) (<-chan struct{}, error) {
 	return p.oomV2(ctx)
 }
 
-// OOMKills counts the processes that the kernel has killed in the group because memory ran out. On v1 those
-// of groups below are not counted.
+// OOMKills counts the processes that the kernel has killed in the group and below it because memory ran out. v1
+// counts in the one group alone, so a group below that was removed takes its count with it.
 func (g *Group) OOMKills() (uint64, error) {
 	p, ok := g.at("memory")
 	if !ok {
 		return 0, &NoControllerError{Controller: "memory", For: "the count of OOM kills", Why: "no mounted hierarchy has it"}
 	}
-	file := "memory.events"
 	if p.tree.version == 1 {
-		file = "memory.oom_control"
+		return p.oomKillsV1()
 	}
-	data, err := p.read(file)
+	data, err := p.read("memory.events")
 	return flatKeyed(data)["oom_kill"], err
+}
+
+func (p place) oomKillsV1() (uint64, error) {
+	data, err := p.read("memory.oom_control")
+	if err != nil {
+		return 0, err
+	}
+	sum := flatKeyed(data)["oom_kill"]
+	below, err := p.children()
+	for _, c := range below {
+		n, err := c.oomKillsV1()
+		if err != nil && !gone(err) {
+			return 0, err
+		}
+		sum += n
+	}
+	return sum, ignoreGone(err)
 }
 
 // oomV1 registers an eventfd (cgroup-v1/memory.rst, "OOM Control"). The kernel also signals it when the group

@@ -85,8 +85,7 @@ func (p place) memoryV1(s *Stats) error {
 	}
 	m.Raw = flatKeyed(data)
 	m.Cache, m.Anon, m.InactiveFile = m.Raw["total_cache"], m.Raw["total_rss"], m.Raw["total_inactive_file"]
-	data, err = p.read("memory.oom_control")
-	m.OOMKills = flatKeyed(data)["oom_kill"]
+	m.OOMKills, err = p.oomKillsV1()
 	return err
 }
 
