@@ -78,7 +78,7 @@ func newCompiler(s *specs.Spec, facts Facts, req Request, acts Acts) *compiler {
 	if c.proc.Terminal && req.ConsoleSocket {
 		c.socket = c.slots.Take()
 	}
-	if c.proc.ApparmorProfile != "" {
+	if c.labelled() {
 		c.label = c.slots.Take()
 	}
 	return c

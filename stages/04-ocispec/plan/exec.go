@@ -17,7 +17,7 @@ import (
 func CompileExec(s *specs.Spec, facts Facts, req Request, acts Acts) (*Plan, error) {
 	c := &compiler{spec: s, proc: s.Process, facts: facts, req: req, acts: acts, joining: true, plan: &Plan{Plan: &launch.Plan{}}}
 	c.conn = c.slots.Take()
-	if c.proc.ApparmorProfile != "" {
+	if c.labelled() {
 		c.label = c.slots.Take()
 	}
 	identity, err := c.identity()
@@ -59,6 +59,7 @@ func (c *compiler) enterContainer() []launch.Step {
 	steps = append(steps, launch.Step{Name: "clone3", Because: "a child without memory of ours to share; it will join the namespaces itself", Clone: &launch.Clone{Cgroup: c.cgroup}})
 	steps = append(steps, c.joinCgroup()...)
 	steps = append(append(steps, c.oomScore()...), notDumpable())
+	steps = append(steps, c.labelKeys()...)
 	if c.label != 0 {
 		steps = append(steps, c.openLabel())
 	}

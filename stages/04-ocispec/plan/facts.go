@@ -28,6 +28,7 @@ type Facts struct {
 	ParentMount string                     // the mount that the root file system lies on
 	Cgroup      CgroupFacts                // the machine's hierarchies
 	AppArmor    bool                       // the kernel enforces AppArmor profiles
+	SELinux     bool                       // the kernel has a SELinux policy
 	Join        []specs.LinuxNamespaceType // exec: the kinds in which the container's namespace is not ours
 }
 

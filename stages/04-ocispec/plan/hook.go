@@ -19,7 +19,7 @@ func CompileHook(s *specs.Spec, h specs.Hook, facts Facts, req Request, acts Act
 	}
 	c := &compiler{spec: s, proc: &proc, facts: facts, req: req, acts: acts, joining: true, plan: &Plan{Plan: &launch.Plan{}}}
 	c.conn = c.slots.Take()
-	if proc.ApparmorProfile != "" {
+	if c.labelled() {
 		c.label = c.slots.Take()
 	}
 	identity, err := c.identity()

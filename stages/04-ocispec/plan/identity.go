@@ -36,7 +36,7 @@ func (c *compiler) identity() ([]launch.Step, error) {
 	}
 	steps := []launch.Step{c.umask(), c.dropBounding(sets.Bounding), c.becomeUser()}
 	final := setCapabilities(fmt.Sprintf("keep %d capabilities", sets.Effective.Count()), "capabilities(7); config.json process.capabilities", sets)
-	if c.proc.ApparmorProfile != "" {
+	if c.labelled() {
 		steps = append(steps, c.enterProfile())
 	}
 	if filter != nil && !c.proc.NoNewPrivileges {
@@ -125,12 +125,15 @@ func ambient(set caps.Mask) []launch.Step {
 	return []launch.Step{child(fmt.Sprintf("raise %d ambient capabilities", set.Count()), "capabilities(7): they survive execve without file capabilities", code...)}
 }
 
-// enterProfile writes the AppArmor profile that the next execve enters.
+// enterProfile writes the AppArmor profile, or the SELinux label, that the next execve enters.
 func (c *compiler) enterProfile() launch.Step {
 	text := "exec " + c.proc.ApparmorProfile
 	fd := launch.Arg(c.label)
 	if c.gate != 0 {
 		fd = launch.Int(4 + c.req.PreserveFDs)
+	}
+	if c.proc.ApparmorProfile == "" {
+		return c.enterLabel(fd)
 	}
 	return child("enter AppArmor profile "+c.proc.ApparmorProfile+" at execve", "apparmor(7); config.json process.apparmorProfile",
 		launch.Call(unix.SYS_WRITE, fd, launch.Str(text), launch.Int(len(text))))

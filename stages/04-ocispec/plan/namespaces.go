@@ -170,7 +170,7 @@ func openNamespace(path string, kind uintptr) (*os.File, error) {
 
 // members lists what makes the child a member of its namespaces, and root in them.
 func (c *compiler) members(join []*joinedNamespace) []launch.Step {
-	steps := []launch.Step{notDumpable()}
+	steps := append([]launch.Step{notDumpable()}, c.labelKeys()...)
 	for _, j := range join {
 		if !j.byThread {
 			steps = append(steps, launch.Setns(j.slot, flag(j.Type), fmt.Sprintf("%s namespace %s", j.Type, j.Path)))

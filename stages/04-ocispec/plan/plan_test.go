@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/stretchr/testify/require"
 
+	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/plan"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/spec"
 )
@@ -170,6 +171,36 @@ func TestMissingCapabilitiesAreAWarning(t *testing.T) {
 	p, err := plan.Compile(load(t, "docker"), f, plan.Request{}, plan.Acts{})
 	require.NoError(t, err)
 	require.Equal(t, []string{"this process lacks CAP_SYS_CHROOT: the container does not get it"}, p.Warnings)
+}
+
+// TestSELinux: the label is written through the host's procfs, opened before the root is switched, and keys get it, too.
+func TestSELinux(t *testing.T) {
+	s := load(t, "docker")
+	s.Process.ApparmorProfile, s.Process.SelinuxLabel = "", "system_u:system_r:container_t:s0:c4,c5"
+	s.Linux.MountLabel = "system_u:object_r:container_file_t:s0:c4,c5"
+	names := steps(t, s, v2())
+	for _, law := range [][2]string{
+		{"label new keys " + s.Process.SelinuxLabel, "join a new session keyring"},
+		{"open /proc/self/attr/exec", "pivot_root"},
+		{"accept on the start gate", "enter SELinux label " + s.Process.SelinuxLabel},
+		{"enter SELinux label", "execve"},
+	} {
+		require.Less(t, position(t, names, law[0]), position(t, names, law[1]), "%q before %q", law[0], law[1])
+	}
+	p, err := plan.Compile(s, v2(), plan.Request{ID: "x"}, plan.Acts{})
+	require.NoError(t, err)
+	labelled := map[string]bool{}
+	for _, step := range p.Steps {
+		for _, in := range step.Code {
+			for _, arg := range in.Args {
+				if text, ok := arg.(launch.Str); ok && strings.Contains(string(text), `context="`+s.Linux.MountLabel+`"`) {
+					labelled[strings.Join(strings.Fields(step.Name)[:4], " ")] = true
+				}
+			}
+		}
+	}
+	require.Contains(t, labelled, "mount tmpfs on /dev")
+	require.NotContains(t, labelled, "mount proc on /proc")
 }
 
 func FuzzCompile(f *testing.F) {

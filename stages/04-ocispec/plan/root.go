@@ -81,6 +81,7 @@ func (c *compiler) mounts(m specs.Mount) ([]enter.Mount, error) {
 	if mode, ok := c.facts.Modes[target]; ok && m.Type == "tmpfs" && !strings.Contains(","+o.Data, ",mode=") {
 		o.Data = strings.TrimPrefix(fmt.Sprintf("%s,mode=%o", o.Data, mode), ",")
 	}
+	o.Data = c.context(m, o.Data)
 	return []enter.Mount{{Source: m.Source, Target: target, Type: m.Type, Options: o, OverProc: spec.MayCoverProc(target)}}, nil
 }
 

@@ -29,7 +29,7 @@ func (c *compiler) settings() []launch.Step {
 		steps = append(steps, c.sysctl(key, c.spec.Linux.Sysctl[key]))
 	}
 	steps = append(steps, c.personality()...)
-	if c.proc.ApparmorProfile != "" {
+	if c.labelled() {
 		steps = append(steps, c.openLabel())
 	}
 	return steps
@@ -73,8 +73,11 @@ func (c *compiler) sysctl(key, value string) launch.Step {
 // temporary is a register that lives for a step.
 func (c *compiler) temporary() launch.Slot { return c.conn }
 
-// openLabel opens the file that the AppArmor profile will be written to, while /proc is the host's.
+// openLabel opens the file that the AppArmor profile or the SELinux label will be written to, while /proc is the host's.
 func (c *compiler) openLabel() launch.Step {
+	if c.proc.ApparmorProfile == "" {
+		return child("open /proc/self/attr/exec", "written at the end, through the host's procfs (CVE-2019-19921)", openProc("/proc/self/attr/exec", unix.O_WRONLY, c.label))
+	}
 	return child("open /proc/self/attr/apparmor/exec", "written at the end, through the host's procfs (CVE-2019-19921)",
 		openProc("/proc/self/attr/apparmor/exec", unix.O_WRONLY, c.label).On(unix.ENOENT, "old").Goto(launch.Next),
 		openProc("/proc/self/attr/exec", unix.O_WRONLY, c.label).At("old"))

@@ -11,8 +11,15 @@ import (
 	"github.com/slipway-engine/slipway/stages/04-ocispec/plan"
 )
 
-// canEnforce refuses a profile that nothing would hold the process to.
-func canEnforce(p *specs.Process, f plan.Facts) error {
+// canEnforce refuses a profile or a label that nothing would hold the process to.
+func canEnforce(s *specs.Spec, f plan.Facts) error {
+	p := s.Process
+	switch {
+	case (p.SelinuxLabel != "" || s.Linux != nil && s.Linux.MountLabel != "") && !f.SELinux:
+		return errors.New("selinux label is specified in config, but selinux is disabled or not supported")
+	case p.SelinuxLabel != "" && p.ApparmorProfile != "":
+		return errors.New("process.selinuxLabel and process.apparmorProfile: the kernel takes one of them at execve")
+	}
 	if p.ApparmorProfile != "" && !f.AppArmor {
 		return errors.New("process.apparmorProfile: AppArmor is not enabled on this machine")
 	}

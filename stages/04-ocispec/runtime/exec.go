@@ -116,7 +116,7 @@ func (c *Container) forExec(s *specs.Spec, cgroup []string) (facts plan.Facts, a
 	if facts, err = ownFacts(); err != nil {
 		return facts, acts, err
 	}
-	if err = canEnforce(s.Process, facts); err != nil {
+	if err = canEnforce(s, facts); err != nil {
 		return facts, acts, err
 	}
 	if facts.Join, err = differing(c.Process.PID); err != nil {

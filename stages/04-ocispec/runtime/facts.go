@@ -41,6 +41,9 @@ func ownFacts() (plan.Facts, error) {
 	if enabled, err := os.ReadFile("/sys/module/apparmor/parameters/enabled"); err == nil {
 		f.AppArmor = strings.HasPrefix(string(enabled), "Y")
 	}
+	if _, err := os.Stat("/sys/fs/selinux/enforce"); err == nil {
+		f.SELinux = true
+	}
 	return f, nil
 }
 
@@ -56,7 +59,7 @@ func (rt *Runtime) Facts(s *specs.Spec, id string) (plan.Facts, *cgroup.Group, e
 	if spec.Has(s, specs.UserNamespace) { // inside it the child has everything that the kernel knows
 		f.Bounding, f.Permitted = all(), all()
 	}
-	if err := canEnforce(s.Process, f); err != nil {
+	if err := canEnforce(s, f); err != nil {
 		return f, nil, err
 	}
 	f.Files = fileSources(s.Mounts)

@@ -73,7 +73,7 @@ func words(p *specs.Process) error {
 	if !path.IsAbs(p.Cwd) {
 		return fmt.Errorf("process.cwd: %q is not an absolute path", p.Cwd)
 	}
-	for field, list := range map[string][]string{"process.args": p.Args, "process.env": p.Env, "process.cwd": {p.Cwd}} {
+	for field, list := range map[string][]string{"process.args": p.Args, "process.env": p.Env, "process.cwd": {p.Cwd}, "process.selinuxLabel": {p.SelinuxLabel}, "process.apparmorProfile": {p.ApparmorProfile}} {
 		for i, s := range list {
 			if strings.ContainsRune(s, 0) {
 				return fmt.Errorf("%s[%d]: a NUL character in %q", field, i, s)
@@ -301,6 +301,9 @@ func seccomp(s *specs.Spec) error {
 // choices checks the fields that name one of several things.
 func choices(s *specs.Spec) error {
 	l := s.Linux
+	if err := noNUL("linux.mountLabel", l.MountLabel); err != nil {
+		return err
+	}
 	if l.MemoryPolicy != nil {
 		if _, err := ParseMemoryPolicy(l.MemoryPolicy); err != nil {
 			return fmt.Errorf("linux.memoryPolicy: %w", err)

@@ -30,7 +30,7 @@ func newFeatures(*global) *cobra.Command {
 
 // featureList is runtime-spec's features.md about this runtime.
 func featureList() features.Features {
-	yes, no := true, false
+	yes := true
 	options := enter.OptionWords()
 	slices.Sort(options)
 	var arches []string
@@ -49,7 +49,7 @@ func featureList() features.Features {
 				Enabled: &yes,
 				Actions: []string{
 					"SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD",
-					"SCMP_ACT_LOG", "SCMP_ACT_TRACE", "SCMP_ACT_TRAP",
+					"SCMP_ACT_LOG", "SCMP_ACT_NOTIFY", "SCMP_ACT_TRACE", "SCMP_ACT_TRAP",
 				},
 				Operators: []string{
 					"SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_LE", "SCMP_CMP_LT", "SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE",
@@ -58,7 +58,14 @@ func featureList() features.Features {
 				KnownFlags:     seccomp.FlagNames(),
 				SupportedFlags: seccomp.FlagNames(),
 			},
-			Apparmor: &features.Apparmor{Enabled: &yes}, Selinux: &features.Selinux{Enabled: &no}, IntelRdt: &features.IntelRdt{Enabled: &no},
+			Apparmor: &features.Apparmor{Enabled: &yes}, Selinux: &features.Selinux{Enabled: &yes}, IntelRdt: &features.IntelRdt{Enabled: &yes, Schemata: &yes, Monitoring: &yes},
+			NetDevices: &features.NetDevices{Enabled: &yes}, MemoryPolicy: &features.MemoryPolicy{
+				Modes: []string{
+					string(specs.MpolDefault), string(specs.MpolBind), string(specs.MpolInterleave), string(specs.MpolLocal),
+					string(specs.MpolPreferred), string(specs.MpolPreferredMany), string(specs.MpolWeightedInterleave),
+				},
+				Flags: []string{string(specs.MpolFStaticNodes), string(specs.MpolFRelativeNodes), string(specs.MpolFNumaBalancing)},
+			},
 			MountExtensions: &features.MountExtensions{IDMap: &features.IDMap{Enabled: &yes}},
 		},
 	}
