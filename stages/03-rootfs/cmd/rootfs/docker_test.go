@@ -34,9 +34,8 @@ func docker(t *testing.T) func(args ...string) string {
 	cmd := exec.CommandContext(t.Context(), "dockerd", "--data-root", filepath.Join(dir, "d"), "--exec-root", filepath.Join(dir, "x"), "-p", filepath.Join(dir, "pid"),
 		"-H", host, "--iptables=false", "--ip-forward=false", "--bridge=none")
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET, Unshareflags: unix.CLONE_NEWNS, Pdeathsig: unix.SIGKILL,
-	}
+	// No Pdeathsig: it is about the thread that starts the program, and threads with mount namespaces of their own end.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET, Unshareflags: unix.CLONE_NEWNS}
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill() // and with it all that is in its pid namespace
