@@ -57,7 +57,7 @@ func newCreate(g *global) *cobra.Command {
 			if err := one(cmd, args); err != nil {
 				return err
 			}
-			return runCreate(cmd.Context(), g, o, args[0])
+			return failed("create", runCreate(cmd.Context(), g, o, args[0]))
 		},
 	}
 	o.flags(cmd.Flags())

@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -23,7 +26,7 @@ func newRun(g *global) *cobra.Command {
 			if err := one(cmd, args); err != nil {
 				return err
 			}
-			return runRun(cmd.Context(), g, o, args[0])
+			return failed("run", runRun(cmd.Context(), g, o, args[0]))
 		},
 	}
 	o.flags(cmd.Flags())
@@ -70,6 +73,16 @@ func runRun(ctx context.Context, g *global, o *runOptions, id string) (err error
 		return nil
 	}
 	return attend(proc, fore)
+}
+
+// failed says which program could not do what, as runc does: through an engine the error is read far from here.
+func failed(verb string, err error) error {
+	_, status := errors.AsType[exitCode](err)
+	_, program := errors.AsType[*programFailure](err) // speaks as if the program had said so itself
+	if err == nil || status || program {
+		return err
+	}
+	return fmt.Errorf("%s %s failed: %w", filepath.Base(os.Args[0]), verb, err)
 }
 
 // firstError keeps an exit status as it is, unless clearing up failed.
