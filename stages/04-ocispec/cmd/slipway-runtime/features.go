@@ -41,6 +41,8 @@ func featureList() features.Features {
 		OCIVersionMin: "1.0.0", OCIVersionMax: specs.Version,
 		Hooks:        []string{"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"},
 		MountOptions: options,
+		// the first is a prefix (features.md, "Unsafe annotations in config.json")
+		PotentiallyUnsafeConfigAnnotations: []string{"org.systemd.property.", "org.criu.config"},
 		Linux: &features.Linux{
 			Namespaces:   []string{"cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"},
 			Capabilities: caps.Names(),
