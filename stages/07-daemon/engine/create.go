@@ -96,7 +96,7 @@ func (e *Engine) newRecord(id string, req CreateRequest, img images.Image) (Reco
 	return rec, nil
 }
 
-// check refuses what can never run, and fills in the engine's defaults.
+// check fills in the engine's defaults and refuses what can never run.
 func (e *Engine) check(cfg *container.Config, hc *container.HostConfig, req CreateRequest) error {
 	if len(cfg.Entrypoint)+len(cfg.Cmd) == 0 {
 		return fault.Invalid("no command specified")
@@ -106,81 +106,11 @@ func (e *Engine) check(cfg *container.Config, hc *container.HostConfig, req Crea
 			return fault.Invalid("label %q: the prefix %q is reserved for the engine", name, ociconfig.ReservedPrefix)
 		}
 	}
-	if err := container.ValidateRestartPolicy(hc.RestartPolicy); err != nil {
-		return fault.Invalid("%w", err)
-	}
-	if hc.AutoRemove && !hc.RestartPolicy.IsNone() {
-		return fault.Invalid("can't create 'AutoRemove' container with restart policy")
-	}
-	if hc.Runtime == "" {
-		hc.Runtime = e.DefaultRuntime
-	}
-	if _, ok := e.Runtimes[hc.Runtime]; !ok {
-		return fault.Invalid("unknown or invalid runtime name: %s", hc.Runtime)
-	}
-	if hc.NetworkMode == "" || hc.NetworkMode.IsDefault() {
-		hc.NetworkMode = network.NetworkBridge
-	}
-	if s, ok := req.Networking[network.NetworkDefault]; ok { // "default" is how clients say bridge
-		delete(req.Networking, network.NetworkDefault)
-		req.Networking[network.NetworkBridge] = s
-	}
-	if p := hc.PidsLimit; p != nil && *p == 0 { // how clients say "none"
-		hc.PidsLimit = nil
-	}
-	if s := hc.MemorySwappiness; s != nil && *s == -1 { // as above
-		hc.MemorySwappiness = nil
-	}
-	if !hc.Privileged {
-		masked, readonly := e.Host.HiddenPaths()
-		if hc.MaskedPaths == nil {
-			hc.MaskedPaths = masked
+	e.fillIn(hc, req.Networking)
+	for _, refuse := range []func(*container.HostConfig) error{e.checkPolicies, e.checkBudget, checkModes} {
+		if err := refuse(hc); err != nil {
+			return err
 		}
-		if hc.ReadonlyPaths == nil {
-			hc.ReadonlyPaths = readonly
-		}
-	}
-	if hc.IpcMode.IsEmpty() {
-		hc.IpcMode = container.IPCModePrivate
-	}
-	if hc.CgroupnsMode.IsEmpty() {
-		hc.CgroupnsMode = container.CgroupnsModeHost
-		if e.Host.CgroupV2 && !hc.Privileged {
-			hc.CgroupnsMode = container.CgroupnsModePrivate
-		}
-	}
-	if hc.LogConfig.Type == "" {
-		hc.LogConfig.Type = "json-file"
-	}
-	if hc.LogConfig.Type != "json-file" && hc.LogConfig.Type != "none" {
-		return fault.Invalid("logger: no log driver named '%s' is registered", hc.LogConfig.Type)
-	}
-	if hc.ShmSize == 0 {
-		hc.ShmSize = ociconfig.DefaultShmSize
-	}
-	if hc.ShmSize < 0 {
-		return fault.Invalid("SHM size can not be less than 0")
-	}
-	if hc.Memory != 0 && hc.Memory < 6<<20 {
-		return fault.Invalid("Minimum memory limit allowed is 6MB")
-	}
-	if hc.Memory > 0 && hc.MemorySwap > 0 && hc.MemorySwap < hc.Memory {
-		return fault.Invalid("Minimum memoryswap limit should be larger than memory limit, see usage")
-	}
-	if hc.NanoCPUs < 0 || hc.NanoCPUs > int64(e.Host.CPUs)*1e9 {
-		return fault.Invalid("range of CPUs is from 0.01 to %d.00, as there are only %d CPUs available", e.Host.CPUs, e.Host.CPUs)
-	}
-	if !hc.IpcMode.Valid() {
-		return fault.Invalid("invalid IPC mode: %s", hc.IpcMode)
-	}
-	if !hc.PidMode.Valid() {
-		return fault.Invalid("invalid PID mode: %s", hc.PidMode)
-	}
-	if !hc.UTSMode.Valid() {
-		return fault.Invalid("invalid UTS mode: %s", hc.UTSMode)
-	}
-	if !hc.CgroupnsMode.Valid() {
-		return fault.Invalid("invalid cgroup namespace mode: %v", hc.CgroupnsMode)
 	}
 	if cfg.StopSignal != "" {
 		if _, err := ParseSignal(cfg.StopSignal); err != nil {
@@ -188,6 +118,53 @@ func (e *Engine) check(cfg *container.Config, hc *container.HostConfig, req Crea
 		}
 	}
 	return e.checkNetworkMode(hc.NetworkMode)
+}
+
+// checkPolicies refuses what this engine does not have or what contradicts itself.
+func (e *Engine) checkPolicies(hc *container.HostConfig) error {
+	if err := container.ValidateRestartPolicy(hc.RestartPolicy); err != nil {
+		return fault.Invalid("%w", err)
+	}
+	if hc.AutoRemove && !hc.RestartPolicy.IsNone() {
+		return fault.Invalid("can't create 'AutoRemove' container with restart policy")
+	}
+	if _, ok := e.Runtimes[hc.Runtime]; !ok {
+		return fault.Invalid("unknown or invalid runtime name: %s", hc.Runtime)
+	}
+	if hc.LogConfig.Type != "json-file" && hc.LogConfig.Type != "none" {
+		return fault.Invalid("logger: no log driver named '%s' is registered", hc.LogConfig.Type)
+	}
+	return nil
+}
+
+// checkBudget refuses budgets in which nothing can live.
+func (e *Engine) checkBudget(hc *container.HostConfig) error {
+	switch {
+	case hc.ShmSize < 0:
+		return fault.Invalid("SHM size can not be less than 0")
+	case hc.Memory != 0 && hc.Memory < 6<<20:
+		return fault.Invalid("Minimum memory limit allowed is 6MB")
+	case hc.Memory > 0 && hc.MemorySwap > 0 && hc.MemorySwap < hc.Memory:
+		return fault.Invalid("Minimum memoryswap limit should be larger than memory limit, see usage")
+	case hc.NanoCPUs < 0 || hc.NanoCPUs > int64(e.Host.CPUs)*1e9:
+		return fault.Invalid("range of CPUs is from 0.01 to %d.00, as there are only %d CPUs available", e.Host.CPUs, e.Host.CPUs)
+	}
+	return nil
+}
+
+// checkModes refuses namespace modes that nobody knows.
+func checkModes(hc *container.HostConfig) error {
+	switch {
+	case !hc.IpcMode.Valid():
+		return fault.Invalid("invalid IPC mode: %s", hc.IpcMode)
+	case !hc.PidMode.Valid():
+		return fault.Invalid("invalid PID mode: %s", hc.PidMode)
+	case !hc.UTSMode.Valid():
+		return fault.Invalid("invalid UTS mode: %s", hc.UTSMode)
+	case !hc.CgroupnsMode.Valid():
+		return fault.Invalid("invalid cgroup namespace mode: %v", hc.CgroupnsMode)
+	}
+	return nil
 }
 
 func (e *Engine) checkNetworkMode(mode container.NetworkMode) error {
