@@ -57,7 +57,7 @@ func (g *Group) Admits() bool {
 // write the list of processes of the nearest group that holds both (cgroup-v2.rst, "Delegation Containment").
 func (g *Group) Reachable() bool {
 	if g.layout.mode != V2 {
-		return g.writable()
+		return g.mayWrite("cgroup.procs")
 	}
 	from, err := g.layout.Of(os.Getpid())
 	if err != nil {
@@ -68,5 +68,5 @@ func (g *Group) Reachable() bool {
 		common = path.Dir(common)
 	}
 	above, err := g.layout.Group(common)
-	return err == nil && above.writable() && g.writable()
+	return err == nil && above.mayWrite("cgroup.procs") && g.mayWrite("cgroup.procs")
 }

@@ -51,9 +51,11 @@ func (l *Layout) Delegated() (*Group, error) {
 }
 
 // writable asks for the group's directory and its list of processes, everywhere.
-func (g *Group) writable() bool {
+func (g *Group) writable() bool { return g.mayWrite(".", "cgroup.procs") }
+
+func (g *Group) mayWrite(files ...string) bool {
 	for _, p := range g.places {
-		for _, file := range []string{".", "cgroup.procs"} {
+		for _, file := range files {
 			_, err := p.do(func(root int) (int, error) {
 				return 0, unix.Faccessat(root, path.Join(p.rel, file), unix.W_OK, unix.AT_EACCESS)
 			})
