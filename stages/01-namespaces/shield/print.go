@@ -18,11 +18,11 @@ import (
 // Print is what a place looks like: one line for each thing that a test could leave behind, and how often it is there.
 type Print map[string]int
 
-// outside looks at what has no namespace, or is shared with the host, and has a name that the tests of this starter give: others
-// use the machine at the same time.
-func outside(starter int, keep Keep) Print {
+// outside looks at what has no namespace, or is shared with the host, and has a name that the tests with this number give:
+// others use the machine at the same time.
+func outside(number int, keep Keep) Print {
 	p := Print{}
-	p.cgroups("/sys/fs/cgroup", func(name string) bool { return tests(name) && !anothers(name, starter) })
+	p.cgroups("/sys/fs/cgroup", func(name string) bool { return tests(name) && !anothers(name, number) })
 	if keep&KeepNetwork != 0 {
 		p.network(tests)
 	}
@@ -98,20 +98,17 @@ func tests(name string) bool {
 		strings.HasPrefix(name, filepath.Join(os.TempDir(), "Test"))
 }
 
-// anothers tells whether a path has a process id in it that the tests of this starter do not have: theirs comes right behind
-// the starter's (nextPID), a thread or two may be between, or it is one of the first. Tests put theirs first, behind a dash.
-func anothers(name string, starter int) bool {
+// anothers tells whether a path has a process id in it that is not the tests' own. They put theirs first, behind a dash.
+func anothers(name string, tests int) bool {
 	m := pid.FindStringSubmatch(name)
 	if m == nil {
 		return false
 	}
 	n, err := strconv.Atoi(m[1])
-	return err == nil && n <= maxPID && (n <= starter || n > starter+near) && n > near
+	return err == nil && n <= maxPID && n != tests && tests != 0
 }
 
 var pid = regexp.MustCompile(`-([0-9]+)`)
-
-const near = 32
 
 const maxPID = 1 << 22 // PID_MAX_LIMIT, proc_sys_kernel(5)
 

@@ -79,13 +79,13 @@ func (s shielded) Run() int {
 
 // around compares the machine before and after the tests.
 func around(keep Keep) int {
-	before := outside(os.Getpid(), keep)
-	code, err := again(keep)
+	before := outside(0, keep) // of everybody
+	code, tests, err := again(keep)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "shield: start the tests again: %v\n", err)
 		return 2
 	}
-	left := settled(before, keep)
+	left := settled(before, tests, keep)
 	if len(left) > 0 {
 		fmt.Fprintln(os.Stderr, explain(left))
 		code = max(code, 1)
@@ -95,10 +95,10 @@ func around(keep Keep) int {
 
 // settled is what is left outside. Other tests of this machine, in another shield, make groups with such names too: theirs go,
 // and ours, if it is one that the kernel still takes away, goes as well.
-func settled(before Print, keep Keep) []string {
+func settled(before Print, tests int, keep Keep) []string {
 	var left []string
 	for range 20 {
-		if left = before.Left(outside(os.Getpid(), keep)); len(left) == 0 {
+		if left = before.Left(outside(tests, keep)); len(left) == 0 {
 			break
 		}
 		time.Sleep(100 * time.Millisecond)
@@ -107,24 +107,32 @@ func settled(before Print, keep Keep) []string {
 }
 
 // again runs this program once more as process 1 of the pretend host, in a session of its own, so that a signal to the process
-// group stays there too. It returns when the last process of the tests is gone.
-func again(keep Keep) (int, error) {
+// group stays there too. It returns when the last process of the tests is gone, with the number that the tests had for themselves.
+func again(keep Keep) (code, tests int, err error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return 0, 0, err
+	}
+	defer r.Close()
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d %d", role, roleInit, keep, os.Getpid()))
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.ExtraFiles = []*os.File{w} // initPipe
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags(keep), Setsid: true, Pdeathsig: syscall.SIGKILL}
 	runtime.LockOSThread() // Pdeathsig follows the thread
 	defer runtime.UnlockOSThread()
-	err := cmd.Run()
+	err = cmd.Run()
+	_ = w.Close()
 	if _, failed := errors.AsType[*exec.ExitError](err); err != nil && !failed {
-		return 0, err
+		return 0, 0, err
 	}
+	_, _ = fmt.Fscan(r, &tests) // 0: process 1 did not come that far
 	ws := cmd.ProcessState.Sys().(syscall.WaitStatus)
 	if ws.Signaled() {
 		fmt.Fprintf(os.Stderr, "shield: process 1 of the tests was killed by %s\n", unix.SignalName(ws.Signal()))
-		return 2, nil
+		return 2, tests, nil
 	}
-	return ws.ExitStatus(), nil
+	return ws.ExitStatus(), tests, nil
 }
 
 func flags(keep Keep) uintptr {

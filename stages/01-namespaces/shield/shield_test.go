@@ -24,6 +24,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// slop is how many threads may have taken a number before the tests do.
+const slop = 64
+
 // harms are what a learner's solution may do to the machine by mistake.
 func harms() map[string]func(t *testing.T) {
 	return map[string]func(*testing.T){
@@ -98,7 +101,7 @@ func run(t *testing.T, what string) (string, int) {
 		if _, err := os.Stat("/proc/sys/kernel/ns_last_pid"); err != nil { // it needs CONFIG_CHECKPOINT_RESTORE
 			first = 0
 		}
-		require.InDelta(t, first+near/2, n, near/2, "right behind the starter's number")
+		require.InDelta(t, first+slop/2, n, slop/2, "right behind the starter's number")
 	}
 	return string(out), c.ProcessState.ExitCode()
 }
@@ -114,7 +117,7 @@ func TestTheShieldHolds(t *testing.T) {
 	bystander := exec.Command("sleep", "100")
 	require.NoError(t, bystander.Start())
 	t.Cleanup(func() { _ = bystander.Process.Kill(); _ = bystander.Wait() })
-	before := outside(os.Getpid(), 0)
+	before := outside(0, 0)
 	programs := map[string]string{"nft": "nft", "netns": "ip", "link": "ip"}
 	for what := range harms() {
 		t.Run(what, func(t *testing.T) {
@@ -134,7 +137,7 @@ func TestTheShieldHolds(t *testing.T) {
 			told(t, what, out)
 			require.Equal(t, what == "none", code == 0, out)
 			if what != "cgroup" {
-				require.Empty(t, settled(before, 0), "it reached the machine")
+				require.Empty(t, settled(before, -1, 0), "it reached the machine")
 			}
 			require.NoFileExists(t, "/run/netns/slipt-left")
 			now, err := os.Hostname()
@@ -191,9 +194,10 @@ func told(t *testing.T, what, out string) {
 
 func TestWhoseCgroup(t *testing.T) {
 	for name, want := range map[string]bool{
-		"/slipway-test-1002": false, "/slipway-test-3": false, "/slipway-test-999": true, "/slipway-test-2000/001Test1002": true, "/slipway-test-2000/t-1002": true, "/slipway-test-left": false, "/slipway/test-1002-1763000000000000000": false,
+		"/slipway-test-1002": false, "/slipway-test-999": true, "/slipway-test-1003": true, "/slipway-test-2000/001Test1002": true,
+		"/slipway-test-2000/t-1002": true, "/slipway-test-left": false, "/slipway/test-1002-1763000000000000000": false,
 	} {
-		require.Equal(t, want, anothers(name, 1000), name)
+		require.Equal(t, want, anothers(name, 1002), name)
 	}
 }
 
