@@ -89,12 +89,6 @@ func read(bundle string) ([]byte, error) {
 // Decode parses the text of a config.json.
 func Decode(data []byte) (*specs.Spec, error) {
 	s := new(specs.Spec)
-	if quickjson.Unmarshal(data, s) == nil {
-		if err := noNULs(data, s); err != nil {
-			return nil, fmt.Errorf("config.json: %w", err)
-		}
-		return s, nil
-	}
 	if err := cmp.Or(decode(data, s), noNULs(data, s)); err != nil {
 		return nil, fmt.Errorf("config.json: %w", err)
 	}
