@@ -62,6 +62,7 @@ func Compile(s *specs.Spec, facts Facts, req Request, acts Acts) (*Plan, error) 
 	}
 	c.add(c.keepOnly())
 	c.plan.Gate = len(c.plan.Steps)
+	c.add(c.untilStartOrSignal())
 	gate, err := c.waitForStart()
 	if err != nil {
 		return nil, err

@@ -5,4 +5,6 @@ package readonly
 // protect finds again, and tells. On other machines, and without the flag, protect does it all, a millisecond of CPU later.
 //
 // There is no Go yet: no stack to grow, no g, no thread-local storage. Only system calls.
+//
+//lint:ignore U1000 the linker is told its name (-E)
 func entry()

@@ -6,12 +6,14 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
 	"github.com/slipway-engine/slipway/stages/02-cgroups/cgroup"
+	"github.com/slipway-engine/slipway/stages/04-ocispec/lifecycle"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/runtime"
 )
 
@@ -194,4 +196,27 @@ func TestABindHasTheFlagsItSays(t *testing.T) {
 			require.Equal(t, c.want+"\n", out)
 		})
 	}
+}
+
+// A created container is the first process of its pid namespace, for which the kernel drops the signals that end others.
+func TestASignalEndsACreatedContainer(t *testing.T) {
+	for _, signal := range []syscall.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT} {
+		t.Run(unix.SignalName(signal), func(t *testing.T) {
+			p := newPlace(t)
+			p.create(t, p.bundle(t, "true", nil))
+			require.NoError(t, p.Kill(t.Context(), "c", signal, false))
+			require.Eventually(t, func() bool {
+				view, err := p.State("c")
+				require.NoError(t, err)
+				return view.Status == lifecycle.Stopped
+			}, 10*time.Second, time.Millisecond)
+		})
+	}
+}
+
+// What ends a created container is the program's own business once it runs.
+func TestTheProgramsSignalsAreItsOwn(t *testing.T) {
+	out, status := newPlace(t).run(t, "grep -E '^Sig(Blk|Pnd)' /proc/self/status >/out/out", nil)
+	require.Zero(t, status)
+	require.Equal(t, "SigPnd:\t0000000000000000\nSigBlk:\t0000000000000000\n", out)
 }
