@@ -100,7 +100,7 @@ func TestAMissingInterpreterIsNamed(t *testing.T) {
 
 func TestAGroupWithSomebodyInItIsRefused(t *testing.T) {
 	p := newPlace(t)
-	group := "/slipway-test/" + filepath.Base(p.out)
+	group := parent + "/" + filepath.Base(p.out)
 	shared := func(s *specs.Spec) { s.Linux.CgroupsPath = group }
 	p.create(t, p.bundle(t, "sleep 1000", shared))
 	_, err := p.Create(t.Context(), runtime.CreateOptions{ID: "second", Bundle: p.bundle(t, "true", shared)})
@@ -112,7 +112,7 @@ func TestAFrozenGroupIsRefused(t *testing.T) {
 	p := newPlace(t)
 	layout, err := cgroup.Detect()
 	require.NoError(t, err)
-	group, err := layout.Group("/slipway-test/frozen-" + filepath.Base(filepath.Dir(p.out)))
+	group, err := layout.Group(parent + "/frozen-" + filepath.Base(filepath.Dir(p.out)))
 	require.NoError(t, err)
 	require.NoError(t, group.Create())
 	t.Cleanup(func() { require.NoError(t, group.Remove(context.Background())) })
