@@ -21,7 +21,7 @@ func planDevices(now facts, r *specs.LinuxResources) ([]write, error) {
 		return nil, err
 	}
 	var all []write
-	for _, rule := range rules {
+	for _, rule := range telling(rules) {
 		file := "devices.deny"
 		if rule.allow {
 			file = "devices.allow"
@@ -29,6 +29,27 @@ func planDevices(now facts, r *specs.LinuxResources) ([]write, error) {
 		all = append(all, write{controller: "devices", file: file, value: rule.String()})
 	}
 	return all, nil
+}
+
+// telling leaves out the rules that change nothing: Docker repeats those that every container gets. What the kernel holds is known
+// from a rule that denies all devices on; allowing all brings the parent's exceptions along, so behind that every rule stays.
+func telling(rules []deviceRule) []deviceRule {
+	var out []deviceRule
+	var now deviceSet
+	for _, r := range rules {
+		known := now.exceptions != nil
+		if known && now.unchanged(r) {
+			continue
+		}
+		out = append(out, r)
+		switch {
+		case r.kind == 'a' && r.allow:
+			now = deviceSet{}
+		case known || r.kind == 'a':
+			now.apply(r)
+		}
+	}
+	return out
 }
 
 // any stands for every major or minor number.
@@ -153,22 +174,38 @@ type deviceSet struct {
 	exceptions map[device]access
 }
 
-// newDeviceSet replays the rules. Like the kernel it starts with everything allowed, and a rule of the
-// default's own kind takes away from an exception for exactly the same device.
+// newDeviceSet replays the rules. Like the kernel it starts with everything allowed.
 func newDeviceSet(rules []deviceRule) deviceSet {
 	s := deviceSet{allow: true, exceptions: map[device]access{}}
 	for _, r := range rules {
-		switch {
-		case r.kind == 'a':
-			s = deviceSet{allow: r.allow, exceptions: map[device]access{}}
-		case r.allow == s.allow:
-			s.exceptions[r.device] &^= r.access
-		default:
-			if _, known := s.exceptions[r.device]; !known {
-				s.order = append(s.order, r.device)
-			}
-			s.exceptions[r.device] |= r.access
-		}
+		s.apply(r)
 	}
 	return s
+}
+
+// apply is the kernel's: a rule of the default's own kind takes away from an exception for exactly the same device.
+func (s *deviceSet) apply(r deviceRule) {
+	switch {
+	case r.kind == 'a':
+		*s = deviceSet{allow: r.allow, exceptions: map[device]access{}}
+	case r.allow == s.allow:
+		s.exceptions[r.device] &^= r.access
+	default:
+		if _, known := s.exceptions[r.device]; !known {
+			s.order = append(s.order, r.device)
+		}
+		s.exceptions[r.device] |= r.access
+	}
+}
+
+// unchanged tells whether a rule would leave the set as it is.
+func (s *deviceSet) unchanged(r deviceRule) bool {
+	have := s.exceptions[r.device] & r.access
+	switch {
+	case r.kind == 'a':
+		return r.allow == s.allow && len(s.exceptions) == 0
+	case r.allow == s.allow:
+		return have == 0
+	}
+	return have == r.access
 }

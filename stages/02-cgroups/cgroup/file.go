@@ -120,15 +120,17 @@ func (p place) read(file string) (string, error) {
 	}
 }
 
-// write hands the kernel a value in one write(2), as its parsers want it. The error names file and data.
-func (p place) write(file, data string) error {
+// write hands the kernel each value in one write(2), as its parsers want it. The error names file and value.
+func (p place) write(file string, values ...string) error {
 	fd, err := p.openFD(file, unix.O_WRONLY)
 	if err != nil {
-		return fmt.Errorf("write %q: %w", data, err)
+		return fmt.Errorf("write %q: %w", values[0], err)
 	}
 	defer unix.Close(fd)
-	if _, err := retry(func() (int, error) { return unix.Write(fd, []byte(data)) }); err != nil {
-		return fmt.Errorf("write %q: %w", data, p.fail("write", file, err))
+	for _, data := range values {
+		if _, err := retry(func() (int, error) { return unix.Write(fd, []byte(data)) }); err != nil {
+			return fmt.Errorf("write %q: %w", data, p.fail("write", file, err))
+		}
 	}
 	return nil
 }

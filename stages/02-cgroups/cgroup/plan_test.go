@@ -294,3 +294,33 @@ func TestEncode(t *testing.T) {
 		{op: unix.BPF_JMP | unix.BPF_EXIT},
 	}))
 }
+
+// TestTellingRules: Docker's list repeats what every container gets; what a rule would not change is not written.
+func TestTellingRules(t *testing.T) {
+	c := func(major int64, access string, allow bool) specs.LinuxDeviceCgroup {
+		return specs.LinuxDeviceCgroup{Type: "c", Major: &major, Access: access, Allow: allow}
+	}
+	all := specs.LinuxDeviceCgroup{Type: "a", Access: "rwm"}
+	open := specs.LinuxDeviceCgroup{Type: "a", Access: "rwm", Allow: true}
+	for want, list := range map[string][]specs.LinuxDeviceCgroup{
+		"c 1:* rw":                   {c(1, "rw", true)},                                         // what the kernel holds is not known
+		"c 1:* rw c 1:* rw":          {c(1, "rw", true), c(1, "rw", true)},                       // still not
+		"a c 1:* rw":                 {all, c(1, "rw", true), c(1, "r", true), c(2, "r", false)}, // a second time, and what was denied anyway
+		"a c 1:* rw c 1:* m":         {all, c(1, "rw", true), c(1, "m", true)},
+		"a c 1:* rw c 1:* r c 1:* r": {all, c(1, "rw", true), c(1, "r", false), c(1, "r", true)}, // taken away meanwhile
+		"a c 1:* rw a":               {all, all, c(1, "rw", true), all},
+		"a a c 1:* r c 1:* r":        {all, open, c(1, "r", true), c(1, "r", true)}, // open to what the parent may
+	} {
+		rules, err := deviceRules(list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, r := range telling(rules) {
+			got = append(got, r.String())
+		}
+		if s := strings.Join(got, " "); s != want {
+			t.Errorf("written: %s\nwant:    %s", s, want)
+		}
+	}
+}

@@ -37,16 +37,31 @@ func (g *Group) Set(r *specs.LinuxResources) error {
 	if err := g.setDevicesV2(now, r.Devices); err != nil {
 		return err
 	}
-	for _, w := range writes {
-		if err := g.carryOut(w); err != nil {
+	for len(writes) > 0 {
+		values := ruleRun(writes)
+		if err := g.carryOut(writes[0], values); err != nil {
 			return err
 		}
+		writes = writes[len(values):]
 	}
 	return nil
 }
 
-// carryOut does one write of a plan.
-func (g *Group) carryOut(w write) error {
+// ruleRun returns the first write's value, and those of the device rules behind it that go to the same file: there are dozens.
+func ruleRun(writes []write) []string {
+	w := writes[0]
+	values := []string{w.value}
+	for _, next := range writes[1:] {
+		if w.controller != "devices" || next.controller != "devices" || next.file != w.file {
+			break
+		}
+		values = append(values, next.value)
+	}
+	return values
+}
+
+// carryOut does one write of a plan, with all the values that go to its file.
+func (g *Group) carryOut(w write, values []string) error {
 	p, ok := g.at(w.controller)
 	if w.controller == "cgroup" {
 		p, ok = g.unified()
@@ -59,7 +74,7 @@ func (g *Group) carryOut(w write) error {
 			return err
 		}
 	}
-	err := p.write(w.file, w.value)
+	err := p.write(w.file, values...)
 	if errors.Is(err, fs.ErrNotExist) && w.instead != "" {
 		err = p.write(w.instead, w.orValue)
 	}

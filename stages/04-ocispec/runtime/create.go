@@ -251,6 +251,9 @@ func (c *creation) acts(ctx context.Context) plan.Acts {
 
 // empty refuses a group in which somebody lives: pause, kill and delete would hit them, too.
 func empty(g *cgroup.Group) error {
+	if !g.Exists() {
+		return nil
+	}
 	pids, err := g.AllPids()
 	if err == nil && len(pids) > 0 {
 		return fmt.Errorf("container's cgroup is not empty: %d process(es) found", len(pids))
@@ -258,7 +261,7 @@ func empty(g *cgroup.Group) error {
 	if frozen, err := g.Frozen(); err == nil && frozen {
 		return errors.New("container's cgroup unexpectedly frozen: whoever joined it would never go on")
 	}
-	return nil // none yet, or Create will say what is wrong with it
+	return nil // it went meanwhile, or Create will say what is wrong with it
 }
 
 func holdCgroup(r *launch.Run, g *cgroup.Group, s launch.Slot) error {
