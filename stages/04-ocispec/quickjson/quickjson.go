@@ -1,4 +1,4 @@
-// Package quickjson decodes what encoding/json decodes, for a program that decodes once and ends.
+// Package quickjson decodes and encodes what encoding/json does, for a program that does so once and ends.
 //
 // encoding/json prepares itself for each type that it meets: decoding a config.json makes it build encoders for every type that
 // specs.Spec can reach, Windows and all, and that takes longer than the decoding. This package looks at the types that are in

@@ -4,7 +4,6 @@
 package state
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -164,7 +163,7 @@ func (d *Dir) Close() error {
 
 // Put replaces the record: whoever reads it sees the old one or the new one, whole (rename(2)).
 func (d *Dir) Put(r *Record) error {
-	data, err := json.Marshal(r)
+	data, err := quickjson.Marshal(r)
 	if err != nil {
 		return err
 	}
