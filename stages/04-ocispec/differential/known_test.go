@@ -82,6 +82,7 @@ var known = []difference{
 	{peer: "*", cases: "process on a lower priority", fact: "ioprio", reason: "they do not know process.ioPriority yet"},
 	{peer: "*", cases: "process with a scheduler", fact: "nice", reason: "they do not know process.scheduler yet"},
 	{peer: "*", cases: "process with a scheduler", fact: "scheduler", reason: "as above"},
+	{peer: "runc", cases: "exec with limits", fact: "exec limit Max open files", sometimes: true, reason: "the Go of runc 1.1 raises its own soft limit at start, and with it the program's"},
 	{peer: "runc", cases: "odd: personality", fact: "machine", reason: "runc 1.1 does not know linux.personality"},
 	{peer: "runc", cases: "odd: personality", fact: "personality", reason: "as above"},
 	{peer: "crun", cases: "process as a user nobody knows", fact: "env 02", reason: "HOME is / for a user without an entry, as with runc; crun sets none"},
@@ -98,7 +99,7 @@ var known = []difference{
 	// what one refuses and another takes
 	{peer: "runc", cases: "devices", fact: "refused", reason: "runc 1.1 does not survive a /dev/null that is configured with mode 0600"},
 	{peer: "*", cases: "seccomp with numbers of its own", fact: "refused", reason: "they refuse what their libseccomp does not know"},
-	{peer: "crun", cases: "root propagation unbindable", fact: "refused", sometimes: true, reason: "an unbindable root cannot be bound on itself"},
+	{peer: "runc", cases: "root propagation unbindable", fact: "refused", reason: "runc 1.1 makes its root unbindable and then wants to bind it"},
 	{peer: "crun", cases: "namespace twice", fact: "refused", reason: "config-linux.md: no type may stand twice; runc refuses it too"},
 	{peer: "*", cases: "odd: time offsets without a namespace", fact: "refused", reason: "config-linux.md: offsets need a new time namespace; they would hold for nobody"},
 	{peer: "crun", cases: "process with a relative working directory", fact: "refused", reason: "config.md: cwd MUST be absolute; runc refuses it too"},
