@@ -29,11 +29,12 @@ func (r *Root) open(path string, k kind) []launch.Instr {
 	if k != file {
 		flags |= unix.O_DIRECTORY
 	}
-	code := []launch.Instr{openIn(r.root, rel, flags, resolve, r.target, "open").On(unix.ENOENT, "make").Goto("opened")}
+	code := make([]launch.Instr, 0, 7+6*strings.Count(rel, "/")+5) // with makeParents and refuseType: it need not grow
+	code = append(code, openIn(r.root, rel, flags, resolve, r.target, "open").On(unix.ENOENT, "make").Goto("opened"))
 	if rel == "." {
 		return append(code, launch.Jump("opened").At("make"), launch.Jump("").At("opened"))
 	}
-	code = append(code, r.makeParents(rel)...)
+	code = r.makeParents(code, rel)
 	name := rel[strings.LastIndexByte(rel, '/')+1:]
 	make := launch.Call(unix.SYS_MKDIRAT, r.dir, launch.Str(name), launch.Int(0o755))
 	if k == file {
@@ -56,9 +57,14 @@ func (r *Root) openFor(m Mount, k kind) []launch.Instr {
 	return append(code, refuseType(r.target, unix.PROC_SUPER_MAGIC)...)
 }
 
-// makeParents leaves the directory that a path's last component lies in open in r.dir.
-func (r *Root) makeParents(rel string) []launch.Instr {
-	code := []launch.Instr{openIn(r.root, ".", unix.O_PATH, inRoot, r.dir, "make")}
+// makeParents leaves the directory that a path's last component lies in open in r.dir. Most often it is there already.
+func (r *Root) makeParents(code []launch.Instr, rel string) []launch.Instr {
+	start := launch.Label("make")
+	if last := strings.LastIndexByte(rel, '/'); last > 0 {
+		code = append(code, openIn(r.root, rel[:last], unix.O_PATH|unix.O_DIRECTORY, inRoot, r.dir, start).On(unix.ENOENT, "from the top").Goto("parent"))
+		start = "from the top"
+	}
+	code = append(code, openIn(r.root, ".", unix.O_PATH, inRoot, r.dir, start))
 	for i, c := range rel {
 		if c != '/' {
 			continue
@@ -75,7 +81,7 @@ func (r *Root) makeParents(rel string) []launch.Instr {
 			closeSlot(r.tree),
 		)
 	}
-	return code
+	return append(code, launch.Jump("").At("parent"))
 }
 
 // relative turns an absolute path of the container into one below a descriptor.
