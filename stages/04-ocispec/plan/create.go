@@ -38,6 +38,7 @@ type compiler struct {
 	acts  Acts
 
 	slots                      enter.Slots
+	signals, mask              *launch.Mem // held back until start, and what was before
 	gate, conn, cgroup, socket launch.Slot
 	label                      launch.Slot   // /proc/self/attr/exec
 	files                      []launch.Slot // v1: what the child writes itself into
