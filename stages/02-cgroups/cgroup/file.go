@@ -110,6 +110,9 @@ func (p place) read(file string) (string, error) {
 	buf := make([]byte, 4096)
 	for {
 		n, err := retry(func() (int, error) { return unix.Read(fd, buf) })
+		if errors.Is(err, unix.ENODEV) { // kernfs: the group was removed while its file was open
+			err = unix.ENOENT
+		}
 		if err != nil {
 			return "", p.fail("read", file, err)
 		}

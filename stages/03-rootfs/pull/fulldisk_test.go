@@ -62,7 +62,7 @@ func TestFullDiskWhileUnpacking(t *testing.T) {
 	defer s.Close()
 	_, err = pull.Unpack(t.Context(), img, b.store, s, pull.Options{})
 	require.ErrorIs(t, err, unix.ENOSPC)
-	require.ErrorContains(t, err, img.Layers[1].Digest.String())
+	require.ErrorContains(t, err, "layer sha256:") // either: the small one is unpacked at the same time
 	t.Log(err)
 	require.NoError(t, s.Walk(t.Context(), func(i snapshot.Info) error { t.Errorf("left: %q", i.Name); return nil }))
 }

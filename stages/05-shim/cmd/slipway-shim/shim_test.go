@@ -376,7 +376,7 @@ func TestShimIsKilled(t *testing.T) {
 // alive reads the state: a zombie is dead (proc_pid_stat(5)).
 func alive(pid int) bool {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	return err == nil && !strings.Contains(string(data), ") Z ")
+	return err == nil && !strings.Contains(string(data), ") Z ") && !strings.Contains(string(data), ") X ") // zombie, and being reaped
 }
 
 func TestSidecar(t *testing.T) {
