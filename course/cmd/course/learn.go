@@ -16,8 +16,8 @@ import (
 )
 
 // testCopy tests a learner's copy, exercise by exercise in their order, notes
-// the states, and explains the first that is not right. In a virtual machine
-// all are tried before the first is told of.
+// the states, and explains the first that is not right, or, if there is none, the
+// first that is not begun. In a virtual machine all are tried before one is told of.
 func testCopy(ctx context.Context, out screen.Screen, root, stage string, vm bool) (err error) {
 	list, err := exercise.Load(root, stage)
 	if err != nil {
@@ -44,7 +44,7 @@ func testCopy(ctx context.Context, out screen.Screen, root, stage string, vm boo
 		}
 		all = append(all, v.State)
 		fmt.Fprintf(out, "  %s %s  %s %s\n", out.Sign(v.State), screen.Fit(words(v), 13), screen.Fit(e.Slug, 20), shorten(e.Title, screen.Width-40))
-		if first == nil && v.State != verdict.Done && v.State != verdict.Unverifiable && v.State != verdict.Untried {
+		if urgency(v.State) > urgency(explain.State) {
 			first, explain = new(e), v
 		}
 	}
@@ -57,6 +57,17 @@ func testCopy(ctx context.Context, out screen.Screen, root, stage string, vm boo
 	explainVerdict(out, root, *first, explain)
 	fmt.Fprintf(out, "\nthen   make stage-%s test%s\n", stage[1:2], map[bool]string{true: " VM=1"}[vm])
 	return exitCode(1)
+}
+
+// urgency orders what a learner is told of: a wrong answer before what is not begun, and nothing of what is right or cannot be tried.
+func urgency(s verdict.State) int {
+	switch s {
+	case "", verdict.Done, verdict.Unverifiable, verdict.Untried:
+		return 0
+	case verdict.NotStarted:
+		return 1
+	}
+	return 2
 }
 
 // trier gives what tries one exercise, and what clears up after all.
