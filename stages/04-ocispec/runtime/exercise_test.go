@@ -32,17 +32,7 @@ func TestStartGate(t *testing.T) {
 		_, _ = proc.Wait()
 	}()
 	time.Sleep(100 * time.Millisecond) // what must not happen needs time not to happen
-	if _, err := os.Stat(filepath.Join(p.out, "out")); err == nil {
-		teach.Fail(t, teach.Diagnosis{
-			Exercise: "oci.start-gate", Code: "OCI-GATE-3", Title: gateTitle,
-			Did:   "created a container whose program writes a file, and did not start it",
-			Saw:   "the file is there",
-			Want:  "no file: create ends with a process that waits",
-			Means: "nothing holds the process back. Between create and start its owner connects networks, moves devices, runs hooks: the program must not run before that. The listening socket is open already, at the first descriptor behind those of the program.",
-			Try:   "slipway-runtime create ID; then look at /proc/PID/syscall of its process",
-			Read:  gateRead,
-		})
-	}
+	require.NoFileExists(t, filepath.Join(p.out, "out"), "the step before this one waits until somebody knocks")
 	startReturns(t, p)
 	execveFails(t)
 }
@@ -54,6 +44,9 @@ func startReturns(t *testing.T, p *place) {
 	go func() { started <- p.Start(t.Context(), "probe") }()
 	select {
 	case err := <-started:
+		if err != nil && p.wait(t, "out") == "ran" {
+			nobodyAnswered(t, err)
+		}
 		require.NoError(t, err)
 	case <-time.After(5 * time.Second):
 		require.NoError(t, p.Kill(t.Context(), "probe", unix.SIGKILL, false))
@@ -68,6 +61,19 @@ func startReturns(t *testing.T, p *place) {
 			Read:  gateRead,
 		})
 	}
+}
+
+func nobodyAnswered(t *testing.T, err error) {
+	t.Helper()
+	teach.Fail(t, teach.Diagnosis{
+		Exercise: "oci.start-gate", Code: "OCI-GATE-3", Title: gateTitle,
+		Did:   "started a container whose program writes a file",
+		Saw:   "start says: " + err.Error() + "; and the file is there: the program has run",
+		Want:  "start says nothing, and the program runs",
+		Means: "start has knocked, and nobody let it in. The step before yours only waits until somebody is at the gate; the listening socket was then closed with start still outside, and to start that looks as if the process had died in front of the gate. Whoever is let in has a connection of his own, which must live until execve.",
+		Try:   "strace -f -e connect,accept4,read,close slipway-runtime start ID",
+		Read:  gateRead,
+	})
 }
 
 // execveFails starts something that is no program.
