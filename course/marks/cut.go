@@ -42,18 +42,19 @@ func Cut(src string, stubbed func(slug string) bool) (string, error) {
 
 // Snippet is the solution of one exercise, as the book shows it.
 func Snippet(src, slug string) (string, error) {
-	regions, err := Find(src)
-	if err != nil {
-		return "", err
-	}
-	r, err := named(regions, slug)
+	r, err := named(Find, src, slug)
 	if err != nil {
 		return "", err
 	}
 	return strings.Join(strings.Split(src, "\n")[r.Begin+1:r.Stub], "\n"), nil
 }
 
-func named(regions []Region, slug string) (Region, error) {
+// named is one region of a text, whose regions find knows to find.
+func named(find func(text string) ([]Region, error), text, slug string) (Region, error) {
+	regions, err := find(text)
+	if err != nil {
+		return Region{}, err
+	}
 	i := slices.IndexFunc(regions, func(r Region) bool { return r.Slug == slug })
 	if i < 0 {
 		return Region{}, fmt.Errorf("no exercise %s", slug)

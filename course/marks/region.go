@@ -9,11 +9,7 @@ import (
 
 // Body is what stands in a region of a cut: the learner's lines.
 func Body(cut, slug string) (string, error) {
-	regions, err := FindCut(cut)
-	if err != nil {
-		return "", err
-	}
-	r, err := named(regions, slug)
+	r, err := named(FindCut, cut, slug)
 	if err != nil {
 		return "", err
 	}
@@ -22,11 +18,7 @@ func Body(cut, slug string) (string, error) {
 
 // Stub is what stands in a region before the exercise is begun.
 func Stub(src, slug string) (string, error) {
-	regions, err := Find(src)
-	if err != nil {
-		return "", err
-	}
-	r, err := named(regions, slug)
+	r, err := named(Find, src, slug)
 	if err != nil {
 		return "", err
 	}
@@ -38,11 +30,7 @@ func Stub(src, slug string) (string, error) {
 // nothing needs any more go. A cut that does not parse keeps its imports as they
 // are, since nobody knows what its author is about to write.
 func Put(cut, slug, body, donor string) (string, error) {
-	regions, err := FindCut(cut)
-	if err != nil {
-		return "", err
-	}
-	r, err := named(regions, slug)
+	r, err := named(FindCut, cut, slug)
 	if err != nil {
 		return "", err
 	}
