@@ -84,6 +84,20 @@ func CloseOnExec(first uintptr) Step {
 	}
 }
 
+// KeepOnly closes every descriptor from first on but those in the slots, and what the child reports by. They move: the slots then
+// hold first+1, first+2, … Whoever can look at the child from here on sees no file of the host's.
+func KeepOnly(first int, because string, slots ...Slot) Step {
+	slots = append([]Slot{slotTalk}, slots...)
+	behind := first + len(slots)
+	var out, in []Instr
+	for i, s := range slots { // out of the way first: any of them may stand where another is to go
+		out = append(out, Call(unix.SYS_FCNTL, s, Int(unix.F_DUPFD_CLOEXEC), Int(behind)).Into(s))
+		in = append(in, Call(unix.SYS_DUP3, s, Int(first+i), Int(unix.O_CLOEXEC)).Into(s))
+	}
+	code := append(append(out, in...), ReportTo(slotTalk), Call(unix.SYS_CLOSE_RANGE, Int(behind), Int(^uint32(0)), Int(0)))
+	return Step{Name: fmt.Sprintf("close descriptors from %d on", behind), Because: because, Side: Child, Code: code}
+}
+
 // Exec replaces the child by the program. A name without a slash is looked for
 // in the directories of search as execvp(3) does: a directory that lacks it, or
 // holds something that may not be executed, is passed over.

@@ -41,8 +41,8 @@ func CompileExec(s *specs.Spec, facts Facts, req Request, acts Acts) (*Plan, err
 	return c.plan, nil
 }
 
-// enterContainer makes a child that is a member of the container's groups and namespaces.
-func (c *compiler) enterContainer() []launch.Step {
+// enterContainer makes a child that is a member of the container's groups and namespaces. It keeps the descriptors that are needed there.
+func (c *compiler) enterContainer(needed ...launch.Slot) []launch.Step {
 	target := c.slots.Take()
 	steps := []launch.Step{parent("open the container's process", "pidfd_open(2): a pid could be somebody else's by now",
 		func(r *launch.Run) error { return c.acts.OpenTarget(r, target) })}
@@ -69,7 +69,11 @@ func (c *compiler) enterContainer() []launch.Step {
 	if slices.Contains(c.facts.Join, specs.UserNamespace) {
 		steps = append(steps, launch.BecomeRoot())
 	}
-	if c.facts.JoinsPIDInside() {
+	if c.facts.JoinsPIDInside(c.proc) {
+		if c.socket != 0 {
+			needed = append(needed, c.socket)
+		}
+		steps = append(steps, launch.KeepOnly(3+c.req.PreserveFDs, "nothing of the host is open when those inside see the process (CVE-2016-9962)", needed...))
 		steps = append(steps, launch.Below(0, "inside", "pid_namespaces(7): nobody moves into one, but children are born there; clone(2), CLONE_PARENT: still our child"))
 	}
 	steps = append(steps, newSession())
@@ -79,12 +83,12 @@ func (c *compiler) enterContainer() []launch.Step {
 	return steps
 }
 
-// joinAll joins every namespace in which the container is not where we are, in one call. The pid namespace is among them only
-// for an ordinary user: otherwise the thread that clones has joined it (OpenTarget).
+// joinAll joins every namespace in which the container is not where we are, in one call. The pid namespace is among them unless
+// the thread that clones has joined it (OpenTarget, JoinsPIDInside).
 func (c *compiler) joinAll(target launch.Slot) (launch.Step, bool) {
 	flags, names := uintptr(0), []string{}
 	for _, kind := range c.facts.Join {
-		if kind != specs.PIDNamespace || c.facts.JoinsPIDInside() {
+		if kind != specs.PIDNamespace || c.facts.JoinsPIDInside(c.proc) {
 			flags |= flag(kind)
 			names = append(names, string(kind))
 		}

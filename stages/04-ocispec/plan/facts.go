@@ -30,12 +30,22 @@ type Facts struct {
 	AppArmor    bool                       // the kernel enforces AppArmor profiles
 	SELinux     bool                       // the kernel has a SELinux policy
 	Join        []specs.LinuxNamespaceType // exec: the kinds in which the container's namespace is not ours
+	Inside      caps.Mask                  // exec: the bounding set of the container's first process
 }
 
-// JoinsPIDInside tells whether only the child can join the container's pid namespace: an ordinary user has the right to do so
-// inside the container's user namespace alone.
-func (f *Facts) JoinsPIDInside() bool {
-	return f.Rootless && slices.Contains(f.Join, specs.UserNamespace) && slices.Contains(f.Join, specs.PIDNamespace)
+// JoinsPIDInside tells whether the child joins the container's pid namespace, and not the thread that clones it: then it can close
+// the host's files before anybody inside sees it. That takes a second clone, so it is for containers in which somebody may
+// trace the host's root: CAP_SYS_PTRACE without a user namespace (CVE-2016-9962); elsewhere an undumpable process is safe. A
+// security label keeps tracers away too, and is written to a file that belongs to the process that opens it. An ordinary user has no
+// other way: he may join only inside the container's user namespace.
+func (f *Facts) JoinsPIDInside(p *specs.Process) bool {
+	if !slices.Contains(f.Join, specs.PIDNamespace) {
+		return false
+	}
+	if slices.Contains(f.Join, specs.UserNamespace) {
+		return f.Rootless
+	}
+	return f.Inside&(1<<unix.CAP_SYS_PTRACE) != 0 && p.ApparmorProfile == "" && p.SelinuxLabel == ""
 }
 
 // CgroupFacts are what a plan must know of the machine's cgroup hierarchies.

@@ -28,7 +28,7 @@ func CompileHook(s *specs.Spec, h specs.Hook, facts Facts, req Request, acts Act
 	}
 	in, out := c.slots.Take(), c.slots.Take()
 	c.add(parent("open the hook's streams", "runtime-spec config.md, hooks: the state is on its standard input", func(r *launch.Run) error { return acts.Streams(r, in, out) }))
-	c.add(c.enterContainer()...)
+	c.add(c.enterContainer(in, out)...)
 	c.add(c.personality()...)
 	c.add(c.schedule()...)
 	c.add(child("connect the streams", "dup2(2)", dup(in, 0), dup(out, 1), dup(out, 2)))

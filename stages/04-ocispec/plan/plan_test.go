@@ -10,8 +10,10 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
+	"github.com/slipway-engine/slipway/stages/04-ocispec/caps"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/plan"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/spec"
 )
@@ -85,6 +87,27 @@ func TestGoldenExec(t *testing.T) {
 	p, err := plan.CompileExec(s, facts, plan.Request{ID: "x", ConsoleSocket: true}, plan.Acts{})
 	require.NoError(t, err)
 	golden(t, "exec", p)
+}
+
+// Where somebody inside may trace the host's root, the process is seen there only when it holds nothing of the host's (CVE-2016-9962);
+// a user namespace, a label and a lack of CAP_SYS_PTRACE keep him from it, and spare the second clone.
+func TestWhoCouldTraceSeesNothing(t *testing.T) {
+	tracer := caps.Mask(1 << unix.CAP_SYS_PTRACE)
+	pid, both := []specs.LinuxNamespaceType{specs.PIDNamespace}, []specs.LinuxNamespaceType{specs.PIDNamespace, specs.UserNamespace}
+	for name, row := range map[string]struct {
+		facts plan.Facts
+		label string
+		want  bool
+	}{
+		"a tracer":                      {plan.Facts{Join: pid, Inside: tracer}, "", true},
+		"nobody":                        {plan.Facts{Join: pid, Inside: ^tracer}, "", false},
+		"a tracer and a label":          {plan.Facts{Join: pid, Inside: tracer}, "docker-default", false},
+		"a tracer in a user namespace":  {plan.Facts{Join: both, Inside: tracer}, "", false},
+		"an ordinary user's container":  {plan.Facts{Join: both, Rootless: true}, "", true},
+		"no pid namespace of their own": {plan.Facts{Inside: tracer}, "", false},
+	} {
+		require.Equal(t, row.want, row.facts.JoinsPIDInside(&specs.Process{ApparmorProfile: row.label}), name)
+	}
 }
 
 // steps are the names of a plan's steps.

@@ -17,17 +17,19 @@ import (
 // Who a process is and what it holds: each test tries what its CVE made possible, with run and with exec.
 
 // TestCVE_2016_9962: whoever is in the container already looks at a process that joins it, before that has closed the host's
-// files. A user namespace's root may trace what belongs to its namespace, the host's root what has no more capabilities.
+// files. A user namespace's root may trace what belongs to its namespace, the host's root what has no more capabilities, and with
+// CAP_SYS_PTRACE anything that it sees.
 func TestCVE_2016_9962(t *testing.T) {
 	spy := `while [ ! -e /out/stop ]; do for p in /proc/[0-9]*; do [ $p = /proc/1 ] || { ls -l $p/fd $p/root/ $p/cwd/; readlink $p/exe $p/cwd; }; done; done 2>/dev/null >/out/seen; echo >/out/done`
+	tracing := func(s *specs.Spec) {
+		for _, set := range []*[]string{&s.Process.Capabilities.Bounding, &s.Process.Capabilities.Permitted, &s.Process.Capabilities.Effective} {
+			*set = append(slices.Clone(*set), "CAP_SYS_PTRACE")
+		}
+	}
 	for name, change := range map[string]func(*specs.Spec){
-		"user namespace, with CAP_SYS_PTRACE": func(s *specs.Spec) {
-			ownUsers(s)
-			for _, set := range []*[]string{&s.Process.Capabilities.Bounding, &s.Process.Capabilities.Permitted, &s.Process.Capabilities.Effective} {
-				*set = append(slices.Clone(*set), "CAP_SYS_PTRACE")
-			}
-		},
-		"the host's users, without": nil,
+		"user namespace, with CAP_SYS_PTRACE":   func(s *specs.Spec) { ownUsers(s); tracing(s) },
+		"the host's users, with CAP_SYS_PTRACE": tracing,
+		"the host's users, without":             nil,
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPlace(t)

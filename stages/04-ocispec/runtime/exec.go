@@ -122,6 +122,9 @@ func (c *Container) forExec(s *specs.Spec, cgroup []string) (facts plan.Facts, a
 	if facts.Join, err = differing(c.Process.PID); err != nil {
 		return facts, acts, err
 	}
+	if facts.Inside, err = bounding(c.Process.PID); err != nil {
+		return facts, acts, err
+	}
 	if slices.Contains(facts.Join, specs.UserNamespace) {
 		facts.Bounding, facts.Permitted = all(), all()
 	}
@@ -132,7 +135,7 @@ func (c *Container) forExec(s *specs.Spec, cgroup []string) (facts plan.Facts, a
 	}
 	return facts, plan.Acts{
 		OpenTarget: func(r *launch.Run, slot launch.Slot) error {
-			return holdTarget(r, c.Process, slot, slices.Contains(facts.Join, specs.PIDNamespace) && !facts.JoinsPIDInside())
+			return holdTarget(r, c.Process, slot, slices.Contains(facts.Join, specs.PIDNamespace) && !facts.JoinsPIDInside(s.Process))
 		},
 		OpenCgroup: func(r *launch.Run, slot launch.Slot) error { return holdCgroup(r, group, slot) },
 		JoinFiles:  func(r *launch.Run, slots []launch.Slot) error { return holdJoinFiles(r, group, slots) },

@@ -1,13 +1,16 @@
 package runtime
 
 import (
+	"fmt"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
+	"github.com/slipway-engine/slipway/stages/04-ocispec/caps"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/state"
 )
 
@@ -68,4 +71,20 @@ func holdTarget(r *launch.Run, p *state.Process, slot launch.Slot, pidNamespace 
 	}
 	r.Taint()
 	return unix.Setns(fd, unix.CLONE_NEWPID)
+}
+
+// bounding is a process's bounding set (proc_pid_status(5), CapBnd): what nobody descended from it can have more than.
+func bounding(pid int) (caps.Mask, error) {
+	path := fmt.Sprintf("/proc/%d/status", pid)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	_, rest, found := strings.Cut(string(text), "\nCapBnd:")
+	line, _, _ := strings.Cut(rest, "\n")
+	set, err := strconv.ParseUint(strings.TrimSpace(line), 16, 64)
+	if !found || err != nil {
+		return 0, fmt.Errorf("%s: no CapBnd", path)
+	}
+	return caps.Mask(set), nil
 }
