@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -166,7 +167,12 @@ type helper struct {
 	in  io.WriteCloser
 	out *bufio.Reader
 	end chan error // Wait's result
+
+	wait func() error
 }
+
+// Wait may be called by the test and by what clears up after it.
+func (h *helper) Wait() error { return h.wait() }
 
 // start runs a helper, not yet in any group and not yet working.
 func start(t *testing.T, job string) *helper {
@@ -185,10 +191,10 @@ func startWith(t *testing.T, job string, attr *syscall.SysProcAttr) *helper {
 	out, err := c.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, c.Start())
-	h := &helper{Cmd: c, in: in, out: bufio.NewReader(out), end: make(chan error, 1)}
+	h := &helper{Cmd: c, in: in, out: bufio.NewReader(out), end: make(chan error, 1), wait: sync.OnceValue(c.Wait)}
 	t.Cleanup(func() {
 		c.Process.Kill()
-		go c.Wait() // not here: it may be frozen until the group is swept
+		go h.Wait() // not here: it may be frozen until the group is swept
 	})
 	return h
 }
