@@ -2,6 +2,7 @@ package enter_test
 
 import (
 	"errors"
+	"os"
 	"strings"
 	"testing"
 
@@ -55,7 +56,7 @@ func TestPivot(t *testing.T) {
 func sharedStays(t *testing.T, root, title, read string) {
 	t.Helper()
 	out, err := inside(t, enter.Config{
-		Root: root, Propagation: unix.MS_SHARED, ParentMount: "/", Mounts: []enter.Mount{proc(), {
+		Root: root, Propagation: unix.MS_SHARED, ParentMount: mountOf(t, root), Mounts: []enter.Mount{proc(), {
 			Source: t.TempDir(), Target: "/data", SourceIsDir: true, Options: enter.ParseOptions([]string{"rbind", "rshared"}),
 		}},
 	}, "busybox grep ' /data ' /proc/self/mountinfo")
@@ -71,4 +72,18 @@ func sharedStays(t *testing.T, root, title, read string) {
 			Read:  read,
 		})
 	}
+}
+
+// mountOf is the mount that a path lies on: /tmp is one of its own on many machines.
+func mountOf(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	require.NoError(t, err)
+	longest := "/"
+	for line := range strings.Lines(string(text)) {
+		if at := strings.Fields(line)[4]; strings.HasPrefix(path, at+"/") && len(at) > len(longest) {
+			longest = at
+		}
+	}
+	return longest
 }
