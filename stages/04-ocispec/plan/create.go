@@ -217,7 +217,7 @@ func (c *compiler) ready() []launch.Step {
 		steps = append(steps, c.ownNull()...)
 		steps = append(steps, c.ownStreams()...)
 	}
-	steps = append(steps, c.chdir(), c.findProgram())
+	steps = append(steps, c.shut(c.gate), c.chdir(), c.findProgram())
 	return append(steps, c.limits()...)
 }
 

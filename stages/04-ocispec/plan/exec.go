@@ -33,9 +33,8 @@ func CompileExec(s *specs.Spec, facts Facts, req Request, acts Acts) (*Plan, err
 	} else {
 		c.add(c.ownStreams()...)
 	}
-	c.add(c.chdir(), c.findProgram())
+	c.add(c.shut(), c.chdir(), c.findProgram())
 	c.add(c.limits()...)
-	c.add(launch.CloseOnExec(uintptr(3 + req.PreserveFDs)))
 	c.add(identity...)
 	c.add(c.exec())
 	return c.plan, nil
@@ -72,6 +71,9 @@ func (c *compiler) enterContainer(needed ...launch.Slot) []launch.Step {
 	if c.facts.JoinsPIDInside(c.proc) {
 		if c.socket != 0 {
 			needed = append(needed, c.socket)
+		}
+		if c.label != 0 {
+			needed = append(needed, c.label)
 		}
 		steps = append(steps, launch.KeepOnly(3+c.req.PreserveFDs, "nothing of the host is open when those inside see the process (CVE-2016-9962)", needed...))
 		steps = append(steps, launch.Below(0, "inside", "pid_namespaces(7): nobody moves into one, but children are born there; clone(2), CLONE_PARENT: still our child"))

@@ -32,9 +32,8 @@ func CompileHook(s *specs.Spec, h specs.Hook, facts Facts, req Request, acts Act
 	c.add(c.personality()...)
 	c.add(c.schedule()...)
 	c.add(child("connect the streams", "dup2(2)", dup(in, 0), dup(out, 1), dup(out, 2)))
-	c.add(c.chdir())
+	c.add(c.shut(), c.chdir())
 	c.add(c.limits()...)
-	c.add(launch.CloseOnExec(3))
 	c.add(identity...)
 	c.add(child(fmt.Sprintf("execve %s", h.Path), "config.json hooks.startContainer",
 		launch.Call(unix.SYS_EXECVE, launch.Str(h.Path), launch.Strs(proc.Args), launch.Strs(proc.Env))))

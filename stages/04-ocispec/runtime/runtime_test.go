@@ -364,23 +364,6 @@ func TestExec(t *testing.T) {
 	require.EqualError(t, err, `exec failed: unable to start container process: exec: "/etc/passwd": permission denied`)
 }
 
-// TestCVE_2024_21626: a working directory that leads to a descriptor of the host.
-func TestCVE_2024_21626(t *testing.T) {
-	p := newPlace(t)
-	p.create(t, p.bundle(t, "sleep 1000", nil))
-	require.NoError(t, p.Start(t.Context(), "c"))
-	for fd := 3; fd < 40; fd++ {
-		cwd := fmt.Sprintf("/proc/self/fd/%d", fd)
-		_, err := p.Create(t.Context(), runtime.CreateOptions{ID: "evil", Bundle: p.bundle(t, "true", func(s *specs.Spec) { s.Process.Cwd = cwd })})
-		if err == nil {
-			require.NoError(t, p.Delete(t.Context(), "evil", true))
-		}
-		require.Error(t, err, cwd)
-		_, err = p.exec(t, func(pr *specs.Process) { pr.Cwd = cwd }, "true")
-		require.Error(t, err, "exec in "+cwd)
-	}
-}
-
 // TestNothingIsLeftOfAFailure breaks create in many places and looks for leftovers.
 func TestNothingIsLeftOfAFailure(t *testing.T) {
 	p := newPlace(t)
