@@ -49,7 +49,7 @@ func (s *Service) Wait(ctx context.Context, r *api.WaitRequest) (*api.WaitRespon
 
 // Pids lists a container's processes; execs carry their ids.
 func (s *Service) Pids(_ context.Context, r *api.PidsRequest) (*api.PidsResponse, error) {
-	c, err := s.container(r.ID)
+	c, err := s.made(r.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -85,18 +85,19 @@ func pack(m proto.Message) (*anypb.Any, error) {
 
 // Stats reads the accounts of the container's control group.
 func (s *Service) Stats(_ context.Context, r *api.StatsRequest) (*api.StatsResponse, error) {
-	c, err := s.container(r.ID)
+	c, err := s.made(r.ID)
 	if err != nil {
 		return nil, err
 	}
-	if c.group == nil {
+	group := c.group.Load()
+	if group == nil {
 		return nil, conflict("container %s has no control group that this shim can read", c.id)
 	}
-	stats, err := c.group.Stats()
+	stats, err := group.Stats()
 	if err != nil {
 		return nil, failed("statistics of container "+c.id, err)
 	}
-	packed, err := pack(metrics(c.group.Layout().Mode(), stats))
+	packed, err := pack(metrics(group.Layout().Mode(), stats))
 	if err != nil {
 		return nil, err
 	}

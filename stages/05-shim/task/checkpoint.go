@@ -2,7 +2,6 @@ package task
 
 import (
 	"context"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -18,7 +17,7 @@ import (
 
 // Checkpoint writes the container's processes to files in r.Path. It ends the container only if the options say so.
 func (s *Service) Checkpoint(_ context.Context, r *api.CheckpointTaskRequest) (*emptypb.Empty, error) {
-	c, err := s.container(r.ID)
+	c, err := s.made(r.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -32,18 +31,15 @@ func (s *Service) Checkpoint(_ context.Context, r *api.CheckpointTaskRequest) (*
 	if !filepath.IsAbs(o.ImagePath) {
 		return nil, invalid("checkpoint of container %s: path %q is not absolute", c.id, o.ImagePath)
 	}
-	if o.WorkPath == "" {
-		if o.WorkPath, err = os.MkdirTemp(c.bundle, "criu-work-"); err != nil {
-			return nil, failed("checkpoint container "+c.id, err)
-		}
+	done, err := criuWork(c.bundle, &o.WorkPath)
+	if err == nil {
+		err = c.runtime.Checkpoint(c.id, c.bundle, o)
 	}
-	if err := c.runtime.Checkpoint(c.id, c.bundle, o); err != nil {
+	if err == nil {
+		err = done()
+	}
+	if err != nil {
 		return nil, failed("checkpoint container "+c.id, err) // criu's log stays in the bundle
-	}
-	if filepath.Dir(o.WorkPath) == c.bundle {
-		if err := os.RemoveAll(o.WorkPath); err != nil {
-			return nil, failed("checkpoint container "+c.id, err)
-		}
 	}
 	s.Events.Publish(topicCheckpointed, &events.TaskCheckpointed{ContainerID: c.id, Checkpoint: o.ImagePath})
 	return &emptypb.Empty{}, nil
@@ -62,8 +58,11 @@ func checkpointOptions(any *anypb.Any) (oci.CheckpointOptions, error) {
 		return oci.CheckpointOptions{}, invalid("options %s: %v", any.TypeUrl, err)
 	}
 	return oci.CheckpointOptions{
-		ImagePath: o.ImagePath, WorkPath: o.WorkPath, LeaveRunning: !o.Exit, TCPEstablished: o.OpenTcp,
-		ExternalUnixSockets: o.ExternalUnixSockets, ShellJob: o.Terminal, FileLocks: o.FileLocks,
-		EmptyNamespaces: o.EmptyNamespaces, CgroupsMode: o.CgroupsMode,
+		LeaveRunning: !o.Exit, ParentPath: o.ParentPath,
+		CRIUOptions: oci.CRIUOptions{
+			ImagePath: o.ImagePath, WorkPath: o.WorkPath, TCPEstablished: o.OpenTcp,
+			ExternalUnixSockets: o.ExternalUnixSockets, ShellJob: o.Terminal, FileLocks: o.FileLocks,
+			EmptyNamespaces: o.EmptyNamespaces, CgroupsMode: o.CgroupsMode,
+		},
 	}, nil
 }

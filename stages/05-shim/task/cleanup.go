@@ -15,6 +15,8 @@ import (
 	"github.com/slipway-engine/slipway/stages/05-shim/rootfs"
 )
 
+const pidFileName = "init.pid"
+
 // killedStatus is 128 + SIGKILL: what a container ends with that is cleaned up without a record.
 const killedStatus = 137
 
@@ -48,7 +50,7 @@ func Cleanup(c Config, id, bundle string) (*api.DeleteResponse, error) {
 
 // readPid is the pid that init had; 0 when it never had one.
 func readPid(bundle string) int {
-	data, err := os.ReadFile(filepath.Join(bundle, "init.pid"))
+	data, err := os.ReadFile(filepath.Join(bundle, pidFileName))
 	if err != nil {
 		return 0
 	}

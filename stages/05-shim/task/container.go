@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
@@ -21,9 +22,10 @@ type container struct {
 	bundle  string
 	runtime *oci.Runtime
 	init    *process
-	group   *cgroup.Group // where init was born; nil when this machine has none
-	helper  *sidecar.Spec // nil: no sidecar
-	ownPids bool          // it has a pid namespace: its processes end with init
+	restore *restoration                 // nil: it does not come from a checkpoint
+	group   atomic.Pointer[cgroup.Group] // where init was born; nil when this machine has none
+	helper  *sidecar.Spec                // nil: no sidecar
+	ownPids bool                         // it has a pid namespace: its processes end with init
 
 	oomStop  context.CancelFunc
 	oomWatch sync.WaitGroup
@@ -41,6 +43,9 @@ type container struct {
 
 // rootfs is where the bundle's root file system is mounted.
 func (c *container) rootfs() string { return filepath.Join(c.bundle, "rootfs") }
+
+// pidFile is where the runtime writes the first process's pid.
+func (c *container) pidFile() string { return filepath.Join(c.bundle, pidFileName) }
 
 // process finds init (empty exec id) or an exec.
 func (c *container) process(execID string) (*process, error) {
@@ -66,10 +71,11 @@ func (c *container) listExecs() (execs []*process) {
 
 // frozen asks the kernel.
 func (c *container) frozen() bool {
-	if c.group == nil {
+	group := c.group.Load()
+	if group == nil {
 		return false
 	}
-	frozen, err := c.group.Frozen()
+	frozen, err := group.Frozen()
 	return err == nil && frozen
 }
 
@@ -81,10 +87,11 @@ func (c *container) facts(p *process) facts {
 
 // oomKills is how many processes the kernel has killed in the container for want of memory.
 func (c *container) oomKills() uint64 {
-	if c.group == nil {
+	group := c.group.Load()
+	if group == nil {
 		return 0
 	}
-	kills, err := c.group.OOMKills()
+	kills, err := group.OOMKills()
 	if err != nil {
 		return 0
 	}

@@ -42,7 +42,7 @@ func (s *Service) Kill(_ context.Context, r *api.KillRequest) (*emptypb.Empty, e
 
 // Pause freezes a container.
 func (s *Service) Pause(_ context.Context, r *api.PauseRequest) (*emptypb.Empty, error) {
-	c, err := s.container(r.ID)
+	c, err := s.made(r.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func (s *Service) Pause(_ context.Context, r *api.PauseRequest) (*emptypb.Empty,
 
 // Resume thaws it.
 func (s *Service) Resume(_ context.Context, r *api.ResumeRequest) (*emptypb.Empty, error) {
-	c, err := s.container(r.ID)
+	c, err := s.made(r.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func (s *Service) Resume(_ context.Context, r *api.ResumeRequest) (*emptypb.Empt
 
 // Update changes a container's budget. The resources are runtime-spec LinuxResources, as JSON.
 func (s *Service) Update(_ context.Context, r *api.UpdateTaskRequest) (*emptypb.Empty, error) {
-	c, err := s.container(r.ID)
+	c, err := s.made(r.ID)
 	if err != nil {
 		return nil, err
 	}

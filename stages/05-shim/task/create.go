@@ -20,11 +20,8 @@ import (
 )
 
 // Create mounts the root file system and lets the runtime make the container. Its first process
-// waits for Start and is ours from here on.
+// waits for Start and is ours from here on. A container from a checkpoint has no process before Start, and pid 0.
 func (s *Service) Create(_ context.Context, r *api.CreateTaskRequest) (*api.CreateTaskResponse, error) {
-	if r.Checkpoint != "" {
-		return nil, unimplemented("restore of checkpoint %s: this shim cannot restore", r.Checkpoint)
-	}
 	if err := checkID("container", r.ID); err != nil {
 		return nil, err
 	}
@@ -40,10 +37,13 @@ func (s *Service) Create(_ context.Context, r *api.CreateTaskRequest) (*api.Crea
 	pid := uint32(c.init.pid())
 	s.Events.Publish(topicCreate, &events.TaskCreate{
 		ContainerID: r.ID, Bundle: r.Bundle, Rootfs: r.Rootfs, Pid: pid,
-		IO: &events.TaskIO{Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr, Terminal: r.Terminal},
+		IO:         &events.TaskIO{Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr, Terminal: r.Terminal},
+		Checkpoint: r.Checkpoint,
 	})
 	s.keep(c)
-	s.watch(c, c.init, c.init.held)
+	if c.restore == nil {
+		s.watch(c, c.init, c.init.held)
+	}
 	return &api.CreateTaskResponse{Pid: pid}, nil
 }
 
@@ -70,7 +70,13 @@ func (s *Service) create(r *api.CreateTaskRequest) (_ *container, err error) {
 	if err := rootfs.Mount(r.Rootfs, c.rootfs()); err != nil {
 		return nil, err
 	}
-	if err := s.createInit(c, opts); err != nil {
+	removeFiles(c.pidFile(), filepath.Join(c.bundle, record.Name(""))) // of an earlier life in this bundle
+	if r.Checkpoint != "" {
+		err = s.prepareRestore(c, r.Checkpoint, opts)
+	} else {
+		err = s.createInit(c, opts)
+	}
+	if err != nil {
 		if launch.Mounted {
 			err = errors.Join(err, rootfs.Unmount(c.rootfs()))
 		}
@@ -79,20 +85,25 @@ func (s *Service) create(r *api.CreateTaskRequest) (_ *container, err error) {
 	return c, nil
 }
 
-// createInit runs the runtime's create and takes hold of the process it leaves behind.
-func (s *Service) createInit(c *container, opts Options) (err error) {
+// createInit runs the runtime's create.
+func (s *Service) createInit(c *container, opts Options) error {
 	set, err := s.Streams.Open(c.init.stdio)
 	if err != nil {
 		return err
 	}
-	pidFile := filepath.Join(c.bundle, "init.pid")
-	removeFiles(pidFile, filepath.Join(c.bundle, record.Name(""))) // of an earlier life in this bundle
-	in, out, errOut := set.Child()
-	held, err := s.adopt(pidFile, func() error {
+	return s.takeInit(c, set, func(pidFile string, std oci.Stdio) error {
 		return c.runtime.Create(c.id, c.bundle, oci.CreateOptions{
 			PidFile: pidFile, ConsoleSocket: set.ConsolePath(), NoPivot: opts.NoPivot,
-			NoNewKeyring: opts.NoNewKeyring, Stdio: oci.Stdio{In: in, Out: out, Err: errOut},
+			NoNewKeyring: opts.NoNewKeyring, Stdio: std,
 		})
+	})
+}
+
+// takeInit takes hold of the first process that a run of the runtime leaves behind. On error nothing is left, and set is closed.
+func (s *Service) takeInit(c *container, set *stdio.Set, run func(pidFile string, std oci.Stdio) error) error {
+	in, out, errOut := set.Child()
+	held, err := s.adopt(c.pidFile(), func() error {
+		return run(c.pidFile(), oci.Stdio{In: in, Out: out, Err: errOut})
 	})
 	if err == nil {
 		err = set.Begin()
@@ -146,6 +157,6 @@ func (s *Service) findGroup(c *container, pid int) {
 		s.Log.Debug("no control group for statistics", "container", c.id, "err", err)
 		return
 	}
-	c.group = group
+	c.group.Store(group)
 	s.watchOOM(c)
 }

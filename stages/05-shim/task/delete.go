@@ -60,6 +60,12 @@ func (p *process) claim() bool {
 	return first
 }
 
+func (p *process) claimed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.removed
+}
+
 func (p *process) unclaim() {
 	p.mu.Lock()
 	p.removed = false
@@ -71,10 +77,13 @@ const killedWithin = 10 * time.Second
 
 func (s *Service) deleteInit(c *container) (err error) {
 	if c.init.hasStarted() && !c.init.hasEnded() {
-		return conflict("container %s is running: kill it first", c.id)
+		return running(c)
 	}
 	c.deleting.Lock() // "not found" is only said of what is gone altogether
 	defer c.deleting.Unlock()
+	if was, err := s.deleteUnrestored(c); was {
+		return err
+	}
 	if !c.init.claim() {
 		return notFound("container %s", c.id)
 	}
@@ -94,12 +103,19 @@ func (s *Service) deleteInit(c *container) (err error) {
 		s.removeExec(c, p)
 	}
 	c.init.release()
+	return s.takeAway(c)
+}
+
+// takeAway is the last of a container: its root file system, and that we know of it.
+func (s *Service) takeAway(c *container) error {
 	if err := rootfs.Unmount(c.rootfs()); err != nil {
 		return err
 	}
 	s.forget(c.id)
 	return nil
 }
+
+func running(c *container) error { return conflict("container %s is running: kill it first", c.id) }
 
 func isGone(err error) bool {
 	refused, ok := errors.AsType[*oci.Error](err)

@@ -28,10 +28,6 @@ func invalid(format string, args ...any) error {
 	return status.Errorf(codes.InvalidArgument, format, args...)
 }
 
-func unimplemented(format string, args ...any) error {
-	return status.Errorf(codes.Unimplemented, format, args...)
-}
-
 // finished is what containerd's callers test for when they kill what has ended.
 func finished() error { return status.Error(codes.NotFound, "process already finished: not found") }
 
@@ -65,4 +61,6 @@ func failed(doing string, err error) error {
 }
 
 // famous are the refusals that containerd words this way, and that Docker's users search the web for.
-func famous(verb string) bool { return verb == "create" || verb == "start" || verb == "exec" }
+func famous(verb string) bool {
+	return verb == "create" || verb == "start" || verb == "exec" || verb == "restore"
+}

@@ -162,11 +162,12 @@ func (s *Service) answer(e *ending) { close(e.p.ended) }
 
 // watchOOM turns the kernel's notices into events while the container lives.
 func (s *Service) watchOOM(c *container) {
-	if c.group == nil {
+	group := c.group.Load()
+	if group == nil {
 		return
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	notices, err := c.group.OOM(ctx)
+	notices, err := group.OOM(ctx)
 	if err != nil {
 		stop()
 		s.Log.Debug("no notice when memory runs out", "container", c.id, "err", err)

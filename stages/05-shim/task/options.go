@@ -25,6 +25,7 @@ type Options struct {
 	NoNewKeyring  bool
 	IoUID, IoGID  int
 	ShimCgroup    string
+	CRIUWorkPath  string // where a restore's log goes; "": the bundle, and away when all is well
 }
 
 // ParseOptions reads containerd.runc.v1.Options or runtimeoptions.v1.Options; nil means defaults.
@@ -54,7 +55,7 @@ func fromRunc(o *runc.Options) Options {
 	return Options{
 		Program: o.BinaryName, Root: o.Root, SystemdCgroup: o.SystemdCgroup,
 		NoPivot: o.NoPivotRoot, NoNewKeyring: o.NoNewKeyring,
-		IoUID: int(o.IoUid), IoGID: int(o.IoGid), ShimCgroup: o.ShimCgroup,
+		IoUID: int(o.IoUid), IoGID: int(o.IoGid), ShimCgroup: o.ShimCgroup, CRIUWorkPath: o.CriuWorkPath,
 	}
 }
 
@@ -98,6 +99,8 @@ func setOption(r *runc.Options, key, value string) {
 		r.NoNewKeyring = value == "true"
 	case "ShimCgroup":
 		r.ShimCgroup = value
+	case "CriuWorkPath":
+		r.CriuWorkPath = value
 	case "IoUid":
 		r.IoUid = uint32(number)
 	case "IoGid":

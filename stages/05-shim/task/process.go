@@ -28,7 +28,7 @@ type process struct {
 	exit    record.Exit // valid when ended is closed
 
 	ended   chan struct{} // closed when the exit is recorded and its event queued
-	deleted chan struct{} // closed when an exec that never ran is deleted
+	deleted chan struct{} // closed when an exec, or an init from a checkpoint, is deleted that never ran
 }
 
 func newProcess(execID string, r stdio.Request) *process {

@@ -60,7 +60,7 @@ func (s *Service) startInit(c *container) error {
 		c.beside = beside
 		c.mu.Unlock()
 	}
-	if err := c.runtime.Start(c.id, c.bundle); err != nil {
+	if err := s.begin(c); err != nil {
 		s.endSidecar(&ending{c: c})
 		return err
 	}
@@ -68,12 +68,20 @@ func (s *Service) startInit(c *container) error {
 	return nil
 }
 
+// begin opens the start gate, or restores what has none.
+func (s *Service) begin(c *container) error {
+	if c.restore != nil {
+		return s.restoreInit(c)
+	}
+	return c.runtime.Start(c.id, c.bundle)
+}
+
 // Exec adds a process to a container; Start runs it.
 func (s *Service) Exec(_ context.Context, r *api.ExecProcessRequest) (*emptypb.Empty, error) {
 	if err := checkID("exec", r.ExecID); err != nil {
 		return nil, err
 	}
-	c, err := s.container(r.ID)
+	c, err := s.made(r.ID)
 	if err != nil {
 		return nil, err
 	}

@@ -6,10 +6,7 @@ import (
 	"testing"
 
 	api "github.com/containerd/containerd/api/runtime/task/v2"
-	runc "github.com/containerd/containerd/api/types/runc/options"
 	"github.com/stretchr/testify/require"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/anypb"
 )
 
 func TestCheckpoint(t *testing.T) {
@@ -25,11 +22,7 @@ func TestCheckpoint(t *testing.T) {
 
 	h.events.want("create", "start", "checkpointed")
 
-	value, err := proto.Marshal(&runc.CheckpointOptions{Exit: true})
-	require.NoError(t, err)
-	options := &anypb.Any{TypeUrl: "containerd.runc.v1.CheckpointOptions", Value: value}
-	_, err = h.shim.Checkpoint(t.Context(), &api.CheckpointTaskRequest{ID: h.id, Path: dir, Options: options})
-	require.NoError(t, err)
+	require.NoError(t, h.checkpoint(dir))
 	require.Equal(t, 137, h.wait(""))
 	_, err = h.delete("")
 	require.NoError(t, err)

@@ -58,6 +58,7 @@ func fakeRuntime(args []string) int {
 	f := parseFake(args)
 	verbs := map[string]func() error{
 		"create": f.create, "start": f.start, "exec": f.exec, "kill": f.kill, "delete": f.delete, "ps": f.ps, "checkpoint": f.checkpoint,
+		"restore": f.restore,
 	}
 	verb := verbs[f.words[0]]
 	if verb == nil {
@@ -84,21 +85,6 @@ func readNumber(path string) (int, error) {
 		return 0, errors.New("container does not exist")
 	}
 	return strconv.Atoi(strings.TrimSpace(string(data)))
-}
-
-// checkpoint leaves a file where the images would be, and ends the container as criu does.
-func (f fake) checkpoint() error {
-	if err := os.MkdirAll(f.images, 0o700); err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(f.images, "work"), []byte(f.work), 0o600); err != nil {
-		return err
-	}
-	pid, err := f.pid()
-	if err != nil || f.leaveRunning {
-		return err
-	}
-	return errors.Join(unix.Kill(pid, unix.SIGKILL), os.RemoveAll(f.dir()))
 }
 
 type fakeProcess struct {
