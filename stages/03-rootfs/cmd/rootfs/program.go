@@ -89,9 +89,9 @@ func (p program) plan() (*launch.Plan, error) {
 		after = append(after, there)
 	}
 	plan.Add(after...).Add(root.Fill()...).Add(pivot...)
-	plan.Add(launch.Hostname(p.hostname), launch.Chdir(p.dir, "the image's working directory"))
+	plan.Add(launch.Hostname(p.hostname), launch.KeepOnly(3, "a path of the image's, even its interpreter's, could lead through one of them to the host (CVE-2024-21626)"), launch.Chdir(p.dir, "the image's working directory"))
 	plan.Add(launch.NofileLimit(inherited.Nofile.Cur, inherited.Nofile.Max), limitCapabilities(have), p.identity())
-	plan.Add(lockDown(have, p.user.UID == 0), dieWithUs(), launch.CloseOnExec(3))
+	plan.Add(lockDown(have, p.user.UID == 0), dieWithUs())
 	return plan.Add(launch.Exec(p.argv, p.env, search(p.env))), nil
 }
 
