@@ -13,7 +13,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(shield.Around(m), map[string]func(){"slipway-runtime": main, "runc": main})
+	var keep shield.Keep
+	if systemd() { // it must know the processes by their numbers
+		keep = shield.KeepPIDs
+	}
+	testscript.Main(shield.Around(m, keep), map[string]func(){"slipway-runtime": main, "runc": main})
 }
 
 // TestScripts runs testdata/*.txtar: the command line as its callers use it. $WORK/b is a bundle with a static shell.
@@ -27,9 +31,18 @@ func TestScripts(t *testing.T) {
 		},
 		Condition: func(cond string) (bool, error) {
 			_, err := os.Stat("/bin/busybox")
-			return os.Geteuid() == 0 && err == nil && (cond == "root" || cond == "static" && static() || cond == "apparmor" && appArmor()), nil
+			holds := map[string]func() bool{"root": always, "static": static, "apparmor": appArmor, "systemd": systemd}[cond]
+			return os.Geteuid() == 0 && err == nil && holds != nil && holds(), nil
 		},
 	})
+}
+
+func always() bool { return true }
+
+// systemd tells whether it is process 1.
+func systemd() bool {
+	comm, err := os.ReadFile("/proc/1/comm")
+	return err == nil && string(comm) == "systemd\n"
 }
 
 // static tells whether this test program can be executed where there is no dynamic loader (CGO_ENABLED=0).
