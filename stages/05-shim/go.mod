@@ -9,6 +9,7 @@ require (
 	github.com/opencontainers/runtime-spec v1.3.0
 	github.com/slipway-engine/slipway/stages/01-namespaces v0.0.0
 	github.com/slipway-engine/slipway/stages/02-cgroups v0.0.0
+	github.com/slipway-engine/slipway/stages/03-rootfs v0.0.0
 	github.com/stretchr/testify v1.12.1
 	golang.org/x/sys v0.49.0
 	google.golang.org/grpc v1.81.1
@@ -26,5 +27,7 @@ require (
 )
 
 replace github.com/slipway-engine/slipway/stages/02-cgroups => ../02-cgroups
+
+replace github.com/slipway-engine/slipway/stages/03-rootfs => ../03-rootfs
 
 replace github.com/slipway-engine/slipway/stages/01-namespaces => ../01-namespaces

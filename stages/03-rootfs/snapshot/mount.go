@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slipway-engine/slipway/stages/03-rootfs/idmap"
 	"golang.org/x/sys/unix"
 )
 
@@ -53,10 +54,11 @@ func SplitOptions(m Mount) (flags uintptr, data []string) {
 }
 
 func mountOne(m Mount, target string) error {
-	ids, options, err := takeIDMap(m.Options)
+	ids, options, err := idmap.Take(m.Options)
+	m.Options = options
+	flags, data := SplitOptions(m)
 	if err == nil && ids != nil {
-		m.Options = options
-		err = mountMapped(m, ids, target)
+		err = idmap.Mount{Type: m.Type, Source: m.Source, Flags: flags, Data: data}.On(target, ids)
 	}
 	if err != nil {
 		return fmt.Errorf("mount %s %s on %s with other owners: %w", m.Type, m.Source, target, err)
@@ -64,7 +66,6 @@ func mountOne(m Mount, target string) error {
 	if ids != nil {
 		return nil
 	}
-	flags, data := SplitOptions(m)
 	text, done, err := fitPage(strings.Join(data, ","))
 	if err != nil {
 		return fmt.Errorf("mount %s on %s: %w", m.Type, target, err)

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slipway-engine/slipway/stages/03-rootfs/apart"
+	"github.com/slipway-engine/slipway/stages/03-rootfs/idmap"
 	"github.com/slipway-engine/slipway/stages/03-rootfs/layer"
 	"golang.org/x/sys/unix"
 )
@@ -107,7 +109,7 @@ func (o *Overlay) shiftLocked(ctx context.Context, dir string, r *record) error 
 	if err := os.Mkdir(at, 0o700); err != nil {
 		return err
 	}
-	err = Apart(func() error {
+	err = apart.Do(func() error {
 		err := MountAll(ms, at)
 		if err == nil {
 			err = shift(ctx, at, r.IDs, false)
@@ -136,16 +138,22 @@ func (s *store) newRecordLocked(kind Kind, key, parent string, labels map[string
 	if _, err := s.parentLocked(parent); err != nil {
 		return nil, fmt.Errorf("snapshot %q: %w", key, err)
 	}
-	ids, err := parseIDMap(labels[LabelUIDMap], labels[LabelGIDMap])
+	ids, err := idmap.Parse(labels[LabelUIDMap], labels[LabelGIDMap])
 	if err != nil {
-		return nil, fmt.Errorf("snapshot %q: %w", key, err)
+		return nil, fmt.Errorf("snapshot %q: %w: %w", key, err, ErrInvalid)
 	}
 	now := time.Now().UTC()
 	r := &record{
 		Version: 1, Kind: kind, Key: []byte(key), Parent: []byte(parent), Labels: maps.Clone(labels), Created: now, Updated: now, IDs: ids,
 	}
-	if r.Shifted = ids != nil && !s.mayMap(); r.Shifted && (overlaps(ids.UIDs) || overlaps(ids.GIDs)) {
-		return nil, fmt.Errorf("snapshot %q: this kernel cannot map the mount, and the ids of host and container overlap: %w", key, ErrInvalid)
+	if ids == nil {
+		return r, nil
+	}
+	if why := s.cannotMap(); why != nil {
+		r.Shifted = true
+		if idmap.Overlaps(ids.UIDs) || idmap.Overlaps(ids.GIDs) {
+			return nil, fmt.Errorf("snapshot %q: the mount cannot be mapped (%w), and the ids of host and container overlap: %w", key, why, ErrInvalid)
+		}
 	}
 	return r, nil
 }
@@ -181,7 +189,7 @@ func (o *Overlay) mountsLocked(r *record) ([]Mount, error) {
 func (r *record) mapped(ms []Mount) []Mount {
 	for i := range ms {
 		if r.IDs != nil && !r.Shifted {
-			ms[i].Options = append(ms[i].Options, r.IDs.options()...)
+			ms[i].Options = append(ms[i].Options, r.IDs.Options()...)
 		}
 	}
 	return ms

@@ -7,13 +7,14 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/slipway-engine/slipway/stages/03-rootfs/idmap"
 	"golang.org/x/sys/unix"
 )
 
 // shift gives all files below dir the owners that the map says: what was done before kernels could map a mount, and what is
 // left where they cannot. back takes it back. The ids of host and container do not overlap, so a file that was done, by another of its names or
 // by a shift that was killed, is left as it is.
-func shift(ctx context.Context, dir string, ids *IDMap, back bool) error {
+func shift(ctx context.Context, dir string, ids *idmap.Map, back bool) error {
 	fd, err := openTree(dir)
 	if err != nil {
 		return err
@@ -29,7 +30,7 @@ func shift(ctx context.Context, dir string, ids *IDMap, back bool) error {
 // shifter is one shift.
 type shifter struct {
 	ctx  context.Context // of this call
-	ids  *IDMap
+	ids  *idmap.Map
 	back bool
 }
 
@@ -75,7 +76,7 @@ func (s *shifter) owner(dir int, name string) error {
 		return err
 	}
 	kind := st.Mode & unix.S_IFMT
-	uid, gid := lookUp(s.ids.UIDs, st.Uid, s.back), lookUp(s.ids.GIDs, st.Gid, s.back)
+	uid, gid := idmap.LookUp(s.ids.UIDs, st.Uid, s.back), idmap.LookUp(s.ids.GIDs, st.Gid, s.back)
 	if uid == st.Uid && gid == st.Gid {
 		return nil
 	}
@@ -112,8 +113,8 @@ func (s *shifter) capabilities(path string) []byte {
 	switch {
 	case !s.back && magic&revision == v2:
 		binary.LittleEndian.PutUint32(p, magic&^revision|v3)
-		return binary.LittleEndian.AppendUint32(p[:20], lookUp(s.ids.UIDs, 0, false))
-	case s.back && magic&revision == v3 && n >= 24 && lookUp(s.ids.UIDs, binary.LittleEndian.Uint32(p[20:]), true) == 0:
+		return binary.LittleEndian.AppendUint32(p[:20], idmap.LookUp(s.ids.UIDs, 0, false))
+	case s.back && magic&revision == v3 && n >= 24 && idmap.LookUp(s.ids.UIDs, binary.LittleEndian.Uint32(p[20:]), true) == 0:
 		binary.LittleEndian.PutUint32(p, magic&^revision|v2)
 		return p[:20]
 	}

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/slipway-engine/slipway/stages/03-rootfs/idmap"
 	"golang.org/x/sys/unix"
 )
 
@@ -24,8 +25,8 @@ type store struct {
 	dir  string   // immutable
 	lock *os.File // flock for the life of the store
 
-	mayMap  func() bool            // whether the kernel maps the owners of its mounts; asked when the first wants it
-	discard func(dir string) error // removes a snapshot's directory; os.RemoveAll where there is nothing faster
+	cannotMap func() error           // why the kernel does not map the owners of its mounts, or nil; asked when the first wants it
+	discard   func(dir string) error // removes a snapshot's directory; os.RemoveAll where there is nothing faster
 
 	mu      sync.Mutex         // guards all below
 	records map[string]*record // by key or name
@@ -38,7 +39,9 @@ type Option func(*store)
 
 // ShiftOwners gives files other owners by chown(2), for file systems whose mounts the kernel cannot map. Where that is so it is found out without
 // this option.
-func ShiftOwners() Option { return func(s *store) { s.mayMap = func() bool { return false } } }
+func ShiftOwners() Option {
+	return func(s *store) { s.cannotMap = func() error { return errors.New("owners are changed on disk here") } }
+}
 
 // record is a snapshot on disk. Its directory is named by ID, which never changes.
 type record struct {
@@ -51,7 +54,7 @@ type record struct {
 	Created time.Time         `json:"created"`
 	Updated time.Time         `json:"updated"`
 	Usage   *Usage            `json:"usage,omitempty"`   // of a Committed one
-	IDs     *IDMap            `json:"ids,omitempty"`     // its mounts show other owners
+	IDs     *idmap.Map        `json:"ids,omitempty"`     // its mounts show other owners
 	Shifted bool              `json:"shifted,omitempty"` // and its files have them: the kernel cannot map their mount
 }
 
@@ -72,7 +75,7 @@ func openStore(dir, kind string, discard func(dir string) error, options []Optio
 		return nil, fmt.Errorf("open snapshots: %w", err)
 	}
 	s := &store{dir: dir, discard: discard, records: map[string]*record{}, nextID: 1}
-	s.mayMap = sync.OnceValue(func() bool { return canMap(kind, s.path()) })
+	s.cannotMap = sync.OnceValue(func() error { return idmap.Probe(kind, s.path()) })
 	for _, o := range options {
 		o(s)
 	}

@@ -59,6 +59,13 @@ type Mount struct {
 	Options []string
 }
 
+// The labels, containerd's own, that ask for a snapshot whose files belong to a container's user namespace. A value is
+// CONTAINER:HOST:SIZE, or several with commas: files that the snapshot keeps as CONTAINER's are seen as HOST's.
+const (
+	LabelUIDMap = "containerd.io/snapshot/uidmapping"
+	LabelGIDMap = "containerd.io/snapshot/gidmapping"
+)
+
 // LabelTransient marks a snapshot that means nothing without the process that makes it: one in which a layer is being unpacked. When the
 // process is killed, the next one to open the directory removes it. Commit drops the label with all others.
 const LabelTransient = "io.slipway.transient"

@@ -9,9 +9,12 @@ import (
 
 	"github.com/containerd/containerd/api/types"
 	"golang.org/x/sys/unix"
+
+	"github.com/slipway-engine/slipway/stages/03-rootfs/idmap"
 )
 
-// Mount mounts the list, one over the other, at target. On error nothing stays mounted.
+// Mount mounts the list, one over the other, at target. On error nothing stays mounted. A mount with an id map needs a child process
+// for a moment: nobody else may reap while it is made.
 func Mount(mounts []*types.Mount, target string) (err error) {
 	if len(mounts) == 0 {
 		return nil
@@ -20,7 +23,11 @@ func Mount(mounts []*types.Mount, target string) (err error) {
 		return fmt.Errorf("make mount point: %w", err)
 	}
 	for i, m := range mounts {
-		if err := mount(Parse(m), target); err != nil {
+		p, err := Parse(m)
+		if err == nil {
+			err = mount(p, target)
+		}
+		if err != nil {
 			return errors.Join(fmt.Errorf("mount %s of type %s on %s: %w", m.Source, m.Type, target, err), unmountTimes(target, i))
 		}
 	}
@@ -33,6 +40,7 @@ type Plan struct {
 	Flags        uintptr
 	Remount      uintptr // flags a bind mount gets in a second step (mount(2): a first one ignores them)
 	Data         string
+	IDs          *idmap.Map // nil: the files keep their owners
 }
 
 // flags are the options of mount(8) that are flags of mount(2); the other options are data.
@@ -51,11 +59,12 @@ var flags = map[string]struct {
 	"defaults": {},
 }
 
-// Parse turns a request into what mount(2) wants.
-func Parse(m *types.Mount) Plan {
-	p := Plan{Source: m.Source, Type: m.Type}
+// Parse turns a request into what mount(2) wants. The options uidmap= and gidmap= are containerd's, for snapshots of user namespaces.
+func Parse(m *types.Mount) (Plan, error) {
+	ids, options, err := idmap.Take(m.Options)
+	p := Plan{Source: m.Source, Type: m.Type, IDs: ids}
 	var data []string
-	for _, option := range m.Options {
+	for _, option := range options {
 		flag, ok := flags[option]
 		if !ok {
 			data = append(data, option)
@@ -73,10 +82,13 @@ func Parse(m *types.Mount) Plan {
 			p.Remount = unix.MS_REMOUNT | unix.MS_BIND | rest
 		}
 	}
-	return p
+	return p, err
 }
 
 func mount(p Plan, target string) error {
+	if p.IDs != nil {
+		return idmap.Mount{Type: p.Type, Source: p.Source, Flags: p.Flags, Data: strings.Split(p.Data, ",")}.On(target, p.IDs)
+	}
 	if p.Type == "overlay" && len(p.Data) >= os.Getpagesize() {
 		return mountLongOverlay(p, target)
 	}

@@ -9,6 +9,8 @@ import (
 	"github.com/containerd/containerd/api/types"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/slipway-engine/slipway/stages/03-rootfs/idmap"
 )
 
 func TestParse(t *testing.T) {
@@ -37,8 +39,17 @@ func TestParse(t *testing.T) {
 			&types.Mount{Type: "tmpfs", Source: "tmpfs", Options: []string{"ro", "rw", "nosuid", "size=1m"}},
 			Plan{Type: "tmpfs", Source: "tmpfs", Flags: unix.MS_NOSUID, Data: "size=1m"},
 		},
+		{
+			"with other owners",
+			&types.Mount{Type: "overlay", Source: "overlay", Options: []string{"uidmap=0:100000:10", "lowerdir=/a", "gidmap=0:200000:10"}},
+			Plan{Type: "overlay", Source: "overlay", Data: "lowerdir=/a", IDs: &idmap.Map{
+				UIDs: []idmap.Range{{Host: 100000, Size: 10}}, GIDs: []idmap.Range{{Host: 200000, Size: 10}},
+			}},
+		},
 	} {
-		require.Equal(t, row.want, Parse(row.in), row.name)
+		got, err := Parse(row.in)
+		require.NoError(t, err, row.name)
+		require.Equal(t, row.want, got, row.name)
 	}
 }
 
@@ -92,4 +103,34 @@ func TestNothingStaysMountedOnError(t *testing.T) {
 	}, target)
 	require.ErrorContains(t, err, "mount /no/such/place of type bind on "+target)
 	require.Zero(t, mounted(t, target))
+}
+
+// TestMapped is a root for a user namespace, as a snapshotter that maps asks for it.
+func TestMapped(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	dir := t.TempDir()
+	for _, sub := range []string{"low", "fs", "work"} {
+		require.NoError(t, os.Mkdir(filepath.Join(dir, sub), 0o755))
+	}
+	if err := idmap.Probe("overlay", dir); err != nil {
+		t.Skip("needs a kernel that maps the layers of an overlay: ", err)
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "low/f"), nil, 0o600))
+	target := filepath.Join(dir, "rootfs")
+	request := &types.Mount{Type: "overlay", Source: "overlay", Options: []string{
+		"uidmap=0:100000:65536", "gidmap=0:200000:65536",
+		"workdir=" + dir + "/work", "upperdir=" + dir + "/fs", "lowerdir=" + dir + "/low",
+	}}
+	t.Cleanup(func() { require.NoError(t, Unmount(target)) })
+	require.NoError(t, Mount([]*types.Mount{request}, target))
+	require.Equal(t, 1, mounted(t, target))
+	var st unix.Stat_t
+	require.NoError(t, unix.Stat(filepath.Join(target, "f"), &st))
+	require.Equal(t, [2]uint32{100000, 200000}, [2]uint32{st.Uid, st.Gid})
+
+	request.Options = append(request.Options, "uidmap=rubbish")
+	require.ErrorContains(t, Mount([]*types.Mount{request}, target), `id map "rubbish" is not CONTAINER:HOST:SIZE`)
+	require.Equal(t, 1, mounted(t, target))
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/containerd/containerd/api/events"
 	api "github.com/containerd/containerd/api/runtime/task/v2"
+	"github.com/containerd/containerd/api/types"
 
 	"github.com/slipway-engine/slipway/stages/05-shim/oci"
 	"github.com/slipway-engine/slipway/stages/05-shim/reap"
@@ -67,7 +68,7 @@ func (s *Service) create(r *api.CreateTaskRequest) (_ *container, err error) {
 	if err := launch.write(c.bundle); err != nil { // before anything it would have to undo
 		return nil, err
 	}
-	if err := rootfs.Mount(r.Rootfs, c.rootfs()); err != nil {
+	if err := s.mountRoot(r.Rootfs, c.rootfs()); err != nil {
 		return nil, err
 	}
 	removeFiles(c.pidFile(), filepath.Join(c.bundle, record.Name(""))) // of an earlier life in this bundle
@@ -83,6 +84,12 @@ func (s *Service) create(r *api.CreateTaskRequest) (_ *container, err error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// mountRoot reaps nothing meanwhile: a mount for a user namespace needs a child.
+func (s *Service) mountRoot(mounts []*types.Mount, target string) error {
+	defer s.Reaper.Launching()()
+	return rootfs.Mount(mounts, target)
 }
 
 // createInit runs the runtime's create.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/slipway-engine/slipway/stages/03-rootfs/apart"
 	"github.com/slipway-engine/slipway/stages/03-rootfs/layout"
 	"github.com/slipway-engine/slipway/stages/03-rootfs/pull"
 	"github.com/slipway-engine/slipway/stages/03-rootfs/snapshot"
@@ -28,7 +29,7 @@ func (s *state) look(ctx context.Context, f func(*forest) error) error {
 		return err
 	}
 	t := &forest{state: s, dir: dir}
-	err = snapshot.Apart(func() error { return f(t) })
+	err = apart.Do(func() error { return f(t) })
 	for _, v := range t.views {
 		err = errors.Join(err, s.snapshots.Remove(context.WithoutCancel(ctx), v))
 	}
