@@ -61,7 +61,7 @@ func (r *Root) makeNode(d Device) launch.Step {
 
 // bindNode shows the host's node. The parent has opened and verified it, or the child does.
 func (r *Root) bindNode(d Device, tree launch.Slot) launch.Step {
-	code := r.open(d.Path, file)
+	code := r.openOutsideProc(d.Path, file)
 	if tree == 0 {
 		tree = r.tree
 		code = append(code, launch.Call(unix.SYS_OPEN_TREE, atCwd, launch.Str(d.Path),

@@ -50,11 +50,15 @@ func (r *Root) open(path string, k kind) []launch.Instr {
 // openFor opens the target of a mount. It is not to lie in procfs, wherever links of the image lead: a container in which files of
 // it are covered would have the runtime, and whoever looks after it, read and write something else (CVE-2019-16884).
 func (r *Root) openFor(m Mount, k kind) []launch.Instr {
-	code := r.open(m.Target, k)
 	if m.OverProc {
-		return code
+		return r.open(m.Target, k)
 	}
-	return append(code, refuseType(r.target, unix.PROC_SUPER_MAGIC)...)
+	return r.openOutsideProc(m.Target, k)
+}
+
+// openOutsideProc opens what is to be covered, and refuses a file of procfs.
+func (r *Root) openOutsideProc(path string, k kind) []launch.Instr {
+	return append(r.open(path, k), refuseType(r.target, unix.PROC_SUPER_MAGIC)...)
 }
 
 // makeParents leaves the directory that a path's last component lies in open in r.dir. Most often it is there already.

@@ -95,7 +95,7 @@ func TestDifferences(t *testing.T) {
 			}
 		})
 	}
-	if len(others) == 2 && !t.Failed() {
+	if len(others) == 2 && !t.Failed() && len(used) > 0 { // without a probe every case is skipped
 		for i, k := range known {
 			require.True(t, used[i] || k.sometimes, "nothing differs any more as known[%d] says: %s: %s", i, k.peer, k.reason)
 		}

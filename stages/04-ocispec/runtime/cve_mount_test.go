@@ -69,12 +69,13 @@ const (
 	patience = 4 * time.Second
 )
 
-// race creates containers from a bundle again and again, and counts those that came to be.
-func (p *place) race(t *testing.T, bundle string, each func()) {
+// race creates containers again and again, and counts those that came to be.
+func (p *place) race(t *testing.T, o runtime.CreateOptions, each func()) {
 	t.Helper()
 	created, until := 0, time.Now().Add(patience)
 	for n := 0; n < tries && (time.Now().Before(until) || created == 0); n++ {
-		proc, err := p.Create(t.Context(), runtime.CreateOptions{ID: "race", Bundle: bundle})
+		o.ID = "race"
+		proc, err := p.Create(t.Context(), o)
 		if err != nil {
 			require.ErrorContains(t, err, "unable to start container process: ", "an error of a step")
 			continue
@@ -130,7 +131,7 @@ func TestCVE_2023_27561(t *testing.T) {
 		s.Mounts = append(s.Mounts, specs.Mount{Destination: "/vol/proc", Type: "proc", Source: "proc"})
 	})
 	exchange(t, filepath.Join(volume, "proc"), filepath.Join(volume, "link"))
-	p.race(t, bundle, func() {})
+	p.race(t, runtime.CreateOptions{Bundle: bundle}, func() {})
 	c.unharmed(t)
 }
 
@@ -170,7 +171,7 @@ func TestCVE_2021_30465(t *testing.T) {
 		mount(s, "/vol/dir/made/here", "bind", volume, "rbind")
 	})
 	exchange(t, filepath.Join(volume, "dir"), filepath.Join(volume, "link"))
-	p.race(t, bundle, func() {
+	p.race(t, runtime.CreateOptions{Bundle: bundle}, func() {
 		v, err := p.State("race")
 		require.NoError(t, err)
 		text, err := os.ReadFile("/proc/" + itoa(v.PID) + "/mountinfo")
@@ -191,7 +192,7 @@ func TestCVE_2024_45310(t *testing.T) {
 		mount(s, "/vol/a/e/file", "bind", "config.json", "bind")
 	})
 	exchange(t, filepath.Join(volume, "a"), filepath.Join(volume, "link"))
-	p.race(t, bundle, func() { _ = os.RemoveAll(filepath.Join(volume, "a/b")) }) // or the next finds it made
+	p.race(t, runtime.CreateOptions{Bundle: bundle}, func() { _ = os.RemoveAll(filepath.Join(volume, "a/b")) }) // or the next finds it made
 	c.unharmed(t)
 }
 
@@ -288,21 +289,13 @@ func TestCVE_2026_41579(t *testing.T) {
 func TestCVE_2026_88264(t *testing.T) {
 	p, c := newPlace(t), newCanary(t)
 	for _, target := range []string{string(c) + "/console", string(c) + "/secret", strings.Repeat("../", 20) + string(c) + "/console"} {
-		volume := t.TempDir()
-		require.NoError(t, os.Mkdir(filepath.Join(volume, "pts"), 0o755))
-		require.NoError(t, os.Symlink(target, filepath.Join(volume, "console")))
-		bundle := p.bundle(t, "true", func(s *specs.Spec) {
+		bundle := p.imageWith(t, "true", func(s *specs.Spec) {
 			s.Process.Terminal = true
 			s.Mounts = slices.DeleteFunc(s.Mounts, func(m specs.Mount) bool { return strings.HasPrefix(m.Destination, "/dev") })
-			mount(s, "/vol", "bind", volume, "bind")
-			mount(s, "/link/pts", "devpts", "devpts", "newinstance", "ptmxmode=0666")
-		})
-		replaceBy(t, filepath.Join(bundle, "rootfs/dev"), "/vol")
-		replaceBy(t, filepath.Join(bundle, "rootfs/link"), "/vol")
-		proc, err := p.Create(t.Context(), runtime.CreateOptions{ID: "x", Bundle: bundle, Terminal: socket(t)})
-		if err == nil {
-			require.NoError(t, errors.Join(p.Delete(t.Context(), "x", true), proc.Close()))
-		}
+			mount(s, "/dev/pts", "devpts", "devpts", "newinstance", "ptmxmode=0666")
+		}, func(root string) { replaceBy(t, filepath.Join(root, "dev/console"), target) })
+		_, err := p.Create(t.Context(), runtime.CreateOptions{ID: "x", Bundle: bundle, Terminal: socket(t)})
+		require.ErrorContains(t, err, "bind the terminal on /dev/console: no such file or directory", "inside there is no such file")
 		c.unharmed(t)
 	}
 }
