@@ -102,6 +102,7 @@ func newRoot(g *global, args []string) *cobra.Command {
 	for _, v := range wanted(args) {
 		cmd.AddCommand(v.make(g))
 	}
+	cmd.SetArgs(styled(cmd, args))
 	return cmd
 }
 

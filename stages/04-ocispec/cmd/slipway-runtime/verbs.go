@@ -39,7 +39,7 @@ func verbs() []verb {
 // costs as much as a small verb itself. All are wanted when none is named, and to be listed in a help text.
 func wanted(args []string) []verb {
 	all := verbs()
-	if slices.ContainsFunc(args, func(a string) bool { return a == "help" || a == "-h" || a == "--help" }) {
+	if slices.ContainsFunc(args, func(a string) bool { return a == "help" || a == "-h" || a == "-help" || a == "--help" }) {
 		return all
 	}
 	named := slices.DeleteFunc(verbs(), func(v verb) bool { return !slices.Contains(args, v.name) })
