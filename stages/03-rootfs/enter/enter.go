@@ -19,8 +19,9 @@ import (
 type Config struct {
 	Root     string // absolute path on the host
 	Readonly bool
-	OnHost   bool // the process stays in its creator's mount namespace: what is mounted is mounted there, below Root
-	NoPivot  bool // move the root over / and chroot, for roots on an initramfs (pivot_root(2))
+	Workdir  string // made, when it is missing, before a read-only root forbids it; may be empty
+	OnHost   bool   // the process stays in its creator's mount namespace: what is mounted is mounted there, below Root
+	NoPivot  bool   // move the root over / and chroot, for roots on an initramfs (pivot_root(2))
 
 	Propagation   uintptr // MS_SHARED, MS_SLAVE, MS_PRIVATE or MS_UNBINDABLE, with MS_REC for the mounts below the root too; 0: MS_SLAVE
 	ParentMount   string  // the mount that Root lies on; needed only with MS_SHARED
@@ -150,7 +151,7 @@ func (r *Root) Fill() []launch.Step {
 		}
 	}
 	if r.Readonly {
-		steps = append(steps, r.readonlyRoot())
+		steps = append(append(steps, r.workdir()...), r.readonlyRoot())
 	}
 	steps = append(steps, r.readonlyPaths()...)
 	return append(steps, r.maskedPaths()...)

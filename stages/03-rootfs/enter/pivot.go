@@ -58,6 +58,15 @@ func (r *Root) bindItself() launch.Step {
 	)
 }
 
+// workdir makes the working directory while that is still possible; whether the program can enter it is asked for later.
+func (r *Root) workdir() []launch.Step {
+	if relative(r.Workdir) == "." {
+		return nil
+	}
+	return []launch.Step{child("make the working directory "+clean(r.Workdir), "config.json process.cwd; the root file system will be read-only",
+		append(r.open(r.Workdir, directory), closeSlot(r.target))...)}
+}
+
 func (r *Root) readonlyRoot() launch.Step {
 	return child("make the root file system read-only", "config.json root.readonly; last, so that mount points could be made",
 		setattr(r.root, 0, unix.MOUNT_ATTR_RDONLY, 0, 0))

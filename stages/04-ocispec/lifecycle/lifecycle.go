@@ -88,7 +88,7 @@ type Error struct {
 // Error speaks as runc does, where callers are known to compare the text.
 func (e *Error) Error() string {
 	switch {
-	case e.Op == Kill || (e.Op == Pause && e.Status == Stopped), e.Op == Ps, e.Op == Events:
+	case e.Op == Kill || (e.Op == Pause && e.Status == Stopped), e.Op == Ps, e.Op == Events, e.Op == Update && e.Status == Stopped:
 		return "container not running"
 	case e.Op == Start && e.Status == Stopped:
 		return "cannot start a container that has stopped"
@@ -106,8 +106,10 @@ func (e *Error) Error() string {
 		return "container not paused"
 	case e.Op == Checkpoint:
 		return fmt.Sprintf("Container cannot be checkpointed in %s state", e.Status)
+	case e.Op == Delete:
+		return "cannot delete container that is not stopped: " + string(e.Status)
 	}
-	return fmt.Sprintf("cannot %s container that is not stopped: %s", e.Op, e.Status)
+	return fmt.Sprintf("cannot %s a container in the %s state", e.Op, e.Status)
 }
 
 // Check returns an *Error unless the operation may begin in the status.

@@ -49,4 +49,6 @@ func TestTheWordsThatCallersCompare(t *testing.T) {
 	require.EqualError(t, Check(Start, Stopped), "cannot start a container that has stopped")
 	require.EqualError(t, Check(Start, Running), "cannot start an already running container")
 	require.EqualError(t, Check(Delete, Running), "cannot delete container that is not stopped: running")
+	require.EqualError(t, Check(Update, Stopped), "container not running")
+	require.EqualError(t, Check(Exec, Creating), "cannot exec a container in the creating state")
 }

@@ -89,6 +89,9 @@ func Environment(given []string, homeDir string) []string {
 // candidates are the paths that the program's name may stand for (execvp(3)).
 func (c *compiler) candidates() []string {
 	name, search := c.proc.Args[0], ""
+	if name == "" { // every directory of PATH would be one
+		return nil
+	}
 	for _, e := range c.proc.Env {
 		if value, ok := strings.CutPrefix(e, "PATH="); ok {
 			search = value

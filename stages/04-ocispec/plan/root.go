@@ -19,7 +19,7 @@ import (
 func (c *compiler) rootConfig() (enter.Config, error) {
 	l := c.spec.Linux
 	config := enter.Config{
-		Root: path.Clean(c.spec.Root.Path), Readonly: c.spec.Root.Readonly, NoPivot: c.req.NoPivot,
+		Root: path.Clean(c.spec.Root.Path), Readonly: c.spec.Root.Readonly, Workdir: c.proc.Cwd, NoPivot: c.req.NoPivot,
 		OnHost:      !spec.Has(c.spec, specs.MountNamespace),
 		Propagation: enter.Propagation(l.RootfsPropagation), ParentMount: c.facts.ParentMount,
 		MaskedPaths: l.MaskedPaths, ReadonlyPaths: l.ReadonlyPaths,

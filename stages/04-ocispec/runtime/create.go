@@ -356,23 +356,32 @@ func writePIDFile(name string, pid int) error {
 // ConsoleSocket connects to the socket that a shim listens on.
 func ConsoleSocket(path string) Terminal {
 	return func() (*os.File, error) {
-		conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
+		f, err := connect(path)
 		if err != nil {
 			return nil, fmt.Errorf("console socket: %w", err)
 		}
-		defer conn.Close()
-		f, err := conn.File()
-		if err != nil {
-			return nil, err
-		}
-		return f, unix.SetNonblock(int(f.Fd()), false) // the child cannot wait for a poller
+		return f, nil
 	}
 }
 
-func sendPIDFD(path string, pidfd *os.File) error {
-	socket, err := ConsoleSocket(path)()
+// connect opens a connection that can be given to a child.
+func connect(path string) (*os.File, error) {
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
-		return err
+		return nil, err
+	}
+	defer conn.Close()
+	f, err := conn.File()
+	if err != nil {
+		return nil, err
+	}
+	return f, unix.SetNonblock(int(f.Fd()), false) // the child cannot wait for a poller
+}
+
+func sendPIDFD(path string, pidfd *os.File) error {
+	socket, err := connect(path)
+	if err != nil {
+		return fmt.Errorf("pidfd socket: %w", err)
 	}
 	defer socket.Close()
 	return unix.Sendmsg(int(socket.Fd()), []byte("pidfd"), unix.UnixRights(int(pidfd.Fd())), nil, 0)

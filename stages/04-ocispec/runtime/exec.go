@@ -3,11 +3,11 @@ package runtime
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/lifecycle"
@@ -57,15 +57,22 @@ func (rt *Runtime) Exec(ctx context.Context, opts ExecOptions) (*launch.Process,
 	}
 	proc, err := launch.Start(ctx, p.Plan, opts.Watch)
 	if err != nil {
-		return nil, fmt.Errorf("exec failed: %w", startError(s, err))
+		return nil, startError(s, err)
 	}
-	if err := writePIDFile(opts.PIDFile, proc.PID()); err != nil {
-		return nil, err
-	}
-	if opts.PIDFDSocket != "" {
-		return proc, sendPIDFD(opts.PIDFDSocket, proc.PIDFD())
+	if err := opts.tell(proc); err != nil {
+		_ = proc.Signal(unix.SIGKILL) // it may be gone already
+		_, waitErr := proc.Wait()
+		return nil, errors.Join(err, waitErr, proc.Close())
 	}
 	return proc, nil
+}
+
+// tell gives the process to whom it was promised.
+func (o *ExecOptions) tell(proc *launch.Process) error {
+	if err := writePIDFile(o.PIDFile, proc.PID()); err != nil || o.PIDFDSocket == "" {
+		return err
+	}
+	return sendPIDFD(o.PIDFDSocket, proc.PIDFD())
 }
 
 // replaceProcess puts the new process in the place of the container's own and checks it in the same way.

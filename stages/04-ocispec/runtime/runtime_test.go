@@ -359,9 +359,9 @@ func TestExec(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "uid=1000(app) gid=1000\n/tmp\nb /home/app\na child of the namespace\nCapInh:\t0000000000000000\nCapEff:\t0000000000000000\nSeccomp:\t2\n0\n1\n2\n3\n", string(out))
 	_, err = p.exec(t, nil, "nope")
-	require.EqualError(t, err, `exec failed: unable to start container process: exec: "nope": executable file not found in $PATH`)
+	require.EqualError(t, err, `unable to start container process: exec: "nope": executable file not found in $PATH`)
 	_, err = p.exec(t, nil, "/etc/passwd")
-	require.EqualError(t, err, `exec failed: unable to start container process: exec: "/etc/passwd": permission denied`)
+	require.EqualError(t, err, `unable to start container process: exec: "/etc/passwd": permission denied`)
 }
 
 // TestNothingIsLeftOfAFailure breaks create in many places and looks for leftovers.

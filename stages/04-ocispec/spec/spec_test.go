@@ -26,6 +26,8 @@ func TestErrorsNameTheField(t *testing.T) {
 		`root.path: it is missing`:                                      func(s *specs.Spec) { s.Root = nil },
 		`process: it is missing`:                                        func(s *specs.Spec) { s.Process = nil },
 		`process.args: they are missing: there is no program to run`:    func(s *specs.Spec) { s.Process.Args = nil },
+		`process.env[0]: "A" is not of the form NAME=VALUE`:             func(s *specs.Spec) { s.Process.Env = []string{"A"} },
+		`process.env[1]: "=b" is not of the form NAME=VALUE`:            func(s *specs.Spec) { s.Process.Env = []string{"A=", "=b"} },
 		`process.cwd: "tmp" is not an absolute path`:                    func(s *specs.Spec) { s.Process.Cwd = "tmp" },
 		`process.rlimits[0].type: unknown limit "RLIMIT_X"`:             func(s *specs.Spec) { s.Process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_X"}} },
 		`process.user: 4294967295:0 is above 2147483647`:                func(s *specs.Spec) { s.Process.User.UID = 1<<32 - 1 },

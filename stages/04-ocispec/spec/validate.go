@@ -64,7 +64,7 @@ func Process(p *specs.Process) (warnings []string, err error) {
 const maxGroups = 65536
 
 func words(p *specs.Process) error {
-	if len(p.Args) == 0 || p.Args[0] == "" {
+	if len(p.Args) == 0 {
 		return errors.New("process.args: they are missing: there is no program to run")
 	}
 	if p.Cwd == "" {
@@ -78,6 +78,11 @@ func words(p *specs.Process) error {
 			if strings.ContainsRune(s, 0) {
 				return fmt.Errorf("%s[%d]: a NUL character in %q", field, i, s)
 			}
+		}
+	}
+	for i, e := range p.Env {
+		if strings.IndexByte(e, '=') < 1 {
+			return fmt.Errorf("process.env[%d]: %q is not of the form NAME=VALUE", i, e)
 		}
 	}
 	return nil

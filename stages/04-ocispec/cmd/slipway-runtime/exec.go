@@ -34,7 +34,7 @@ func newExec(g *global) *cobra.Command {
 			}
 			o.argv = args[1:]
 			if len(o.argv) == 0 && o.process == "" {
-				return errors.New("process args cannot be empty")
+				return noStatus(errors.New("process args cannot be empty"))
 			}
 			return noStatus(runExec(cmd.Context(), g, o, args[0]))
 		},
@@ -62,7 +62,8 @@ func newExec(g *global) *cobra.Command {
 	return cmd
 }
 
-// noStatus marks an error of our own with 255: every smaller status can be the process's.
+// noStatus marks an error of our own with 255, because every smaller status can be the process's, and with the words that
+// engines pass on to their users.
 func noStatus(err error) error {
 	if err == nil {
 		return nil
@@ -70,7 +71,7 @@ func noStatus(err error) error {
 	if _, ok := errors.AsType[exitCode](err); ok {
 		return err
 	}
-	return &failure{err, 255}
+	return &failure{fmt.Errorf("exec failed: %w", err), 255}
 }
 
 func runExec(ctx context.Context, g *global, o *execOptions, id string) error {

@@ -47,4 +47,22 @@ func unknownTopic(err error) error {
 	return &failure{fmt.Errorf("No help topic for '%s'", name), 3} //nolint:staticcheck // runc's words
 }
 
-func setHelp(cmd *cobra.Command) { cmd.SetHelpTemplate(helpTemplate) }
+func setHelp(cmd *cobra.Command) {
+	cmd.SetHelpTemplate(helpTemplate)
+	cmd.SetHelpCommand(newHelp())
+}
+
+// newHelp is cobra's, but a verb that is none is an error.
+func newHelp() *cobra.Command {
+	return &cobra.Command{
+		Use: "help [COMMAND]", Short: "show the commands, or one command's flags",
+		PersistentPreRunE: func(*cobra.Command, []string) error { return nil }, // it opens no log
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, _, err := cmd.Root().Find(args)
+			if err != nil {
+				return err
+			}
+			return about.Help()
+		},
+	}
+}

@@ -165,6 +165,9 @@ func count(cmd *cobra.Command, args []string, least, most int) error {
 		if least == most {
 			return fmt.Errorf("%s: %q requires exactly %d argument(s)", os.Args[0], cmd.Name(), least)
 		}
+		if len(args) > least {
+			return fmt.Errorf("%s: %q requires a maximum of %d argument(s)", os.Args[0], cmd.Name(), most)
+		}
 		return fmt.Errorf("%s: %q requires a minimum of %d argument(s)", os.Args[0], cmd.Name(), least)
 	}
 	return nil

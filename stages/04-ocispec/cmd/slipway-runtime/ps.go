@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os/exec"
@@ -49,7 +50,9 @@ func printPs(w io.Writer, pids []int, format string, args []string) error {
 		args = []string{"-ef"}
 	}
 	out, err := exec.Command("ps", args...).Output()
-	if err != nil {
+	if e, ok := errors.AsType[*exec.ExitError](err); ok { // the user's options: let ps say what it does not like
+		return fmt.Errorf("ps %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(string(e.Stderr)))
+	} else if err != nil {
 		return fmt.Errorf("ps %s: %w", strings.Join(args, " "), err)
 	}
 	lines := strings.Split(strings.TrimRight(string(out), "\n"), "\n")
