@@ -12,6 +12,7 @@ type difference struct {
 	peer      string // runc, crun, or * for both
 	cases     string // pattern of the cases' names
 	fact      string // pattern of the facts' names
+	on        string // "v1" or "v2": only where the controllers are there; "": everywhere
 	sometimes bool   // it depends on the machine
 	reason    string
 }
@@ -60,6 +61,8 @@ var known = []difference{
 	{peer: "*", cases: "root propagation shared", fact: "mount /*", reason: "what is mounted below a shared mount is shared (mount_namespaces(7)); runc and crun make them private again"},
 	{peer: "*", cases: "root propagation shared", fact: "mount /*/*/*/*", reason: "as above"},
 	{peer: "crun", cases: "root propagation shared", fact: "mount / #1", sometimes: true, reason: "as above"},
+	{peer: "runc", cases: "root propagation unbindable", fact: "mount / #1", sometimes: true, reason: "runc 1.1 makes it private where it does not fail"},
+	{peer: "crun", cases: "namespace of the host's processes", fact: "mount /proc #1", sometimes: true, reason: "/proc keeps nosuid, nodev and noexec with us and runc where it is the host's; crun loses them"},
 	{peer: "crun", cases: "mount bind with all that forbids", fact: "mount /tmp #1", reason: "nosymfollow is a word of the specification; crun 1.8 knows it for remounts only"},
 	{peer: "crun", cases: "mount bind [ru]*", fact: "mount /tmp #1", reason: "the propagation that a mount asks for holds; crun makes it private afterwards"},
 	{peer: "crun", cases: "mount bind to a new place", fact: "file /very", reason: "crun makes missing directories with the sticky bit"},
@@ -75,14 +78,20 @@ var known = []difference{
 	{peer: "crun", cases: "exec *", fact: "exec file /dev/core", sometimes: true, reason: "as above"},
 
 	// cgroups
-	{peer: "*", cases: "*", fact: "cgroup devices.list", reason: "runc 1.1 allows 10:200 (tun), which 1.2 took back; crun allows 5:1, the machine's console, and everything when config.json has no rules"},
+	{peer: "*", cases: "*", fact: "cgroup devices.list", on: "v1", reason: "runc 1.1 allows 10:200 (tun), which 1.2 took back; crun allows 5:1, the machine's console, and everything when config.json has no rules"},
+	{peer: "*", cases: "resource cpu shares", fact: "cgroup cpu.weight", on: "v2", reason: "1024 shares, what nobody asked for, are a weight of 100, what nobody asked for, as with runc from 1.3.2 and crun from 1.23 on"},
+	{peer: "*", cases: "namespace of users*", fact: "fd 3", on: "v2", reason: "the limit that Go looks for: with users and no groups of its own a container sees its group alone with us, as on v1; they show it the machine's whole tree"},
+	{peer: "*", cases: "exec in a namespace of users", fact: "exec fd 3", on: "v2", reason: "as above"},
+	{peer: "runc", cases: "resource swappiness and no OOM killer", fact: "refused", on: "v2", reason: "cgroup v2 has neither, and config-linux.md: what cannot be applied MUST be an error; runc forgets them, crun refuses one"},
 
 	// the process
 	{peer: "runc", cases: "hostname and domainname", fact: "domainname", reason: "runc 1.1 does not know it"},
 	{peer: "*", cases: "process on a lower priority", fact: "ioprio", reason: "they do not know process.ioPriority yet"},
 	{peer: "*", cases: "process with a scheduler", fact: "nice", reason: "they do not know process.scheduler yet"},
 	{peer: "*", cases: "process with a scheduler", fact: "scheduler", reason: "as above"},
-	{peer: "runc", cases: "exec with limits", fact: "exec limit Max open files", sometimes: true, reason: "the Go of runc 1.1 raises its own soft limit at start, and with it the program's"},
+	{peer: "runc", cases: "*", fact: "limit Max open files", sometimes: true, reason: "as with exec: see below"},
+	{peer: "*", cases: "process with a limit twice", fact: "refused", sometimes: true, reason: "config.md: with duplicated entries of rlimits a runtime MUST generate an error; they refuse it only where they may not raise limits"},
+	{peer: "runc", cases: "exec *", fact: "exec limit Max open files", sometimes: true, reason: "the Go of runc 1.1 raises its own soft limit at start, and with it the program's"},
 	{peer: "runc", cases: "odd: personality", fact: "machine", reason: "runc 1.1 does not know linux.personality"},
 	{peer: "runc", cases: "odd: personality", fact: "personality", reason: "as above"},
 	{peer: "crun", cases: "process as a user nobody knows", fact: "env 02", reason: "HOME is / for a user without an entry, as with runc; crun sets none"},
@@ -99,7 +108,7 @@ var known = []difference{
 	// what one refuses and another takes
 	{peer: "runc", cases: "devices", fact: "refused", reason: "runc 1.1 does not survive a /dev/null that is configured with mode 0600"},
 	{peer: "*", cases: "seccomp with numbers of its own", fact: "refused", reason: "they refuse what their libseccomp does not know"},
-	{peer: "runc", cases: "root propagation unbindable", fact: "refused", reason: "runc 1.1 makes its root unbindable and then wants to bind it"},
+	{peer: "runc", cases: "root propagation unbindable", fact: "refused", sometimes: true, reason: "runc 1.1 makes its root unbindable and then wants to bind it"},
 	{peer: "crun", cases: "namespace twice", fact: "refused", reason: "config-linux.md: no type may stand twice; runc refuses it too"},
 	{peer: "*", cases: "odd: time offsets without a namespace", fact: "refused", reason: "config-linux.md: offsets need a new time namespace; they would hold for nobody"},
 	{peer: "crun", cases: "process with a relative working directory", fact: "refused", reason: "config.md: cwd MUST be absolute; runc refuses it too"},
