@@ -32,8 +32,8 @@ build: ## all programs, static, into bin/
 	go build -trimpath -ldflags '$(LDFLAGS)$(ENTRY_$(shell go env GOARCH))' -o bin/ ./stages/04-ocispec/cmd/slipway-runtime
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ $(addprefix ./,$(filter-out %/slipway-toolbox %/slipway-runtime,$(COMMANDS)))
 
-test: $(if $(filter 1 2 3,$(CHOSEN)),,build) $(if $(CHOSEN),,lint) $(COURSE) ## build, lint, and run every test (as root; else what needs root is skipped and counted); VM=1: in a VM with cgroup v2
-	@$(COURSE) test $(if $(VM),--vm) $(CHOSEN)
+test: $(if $(filter 1 2 3,$(CHOSEN)),,build) $(if $(CHOSEN),,lint) $(COURSE) ## build, lint, and run every test (as root; else what needs root is skipped and counted); VM=1: in a VM with cgroup v2; VM=systemd: with systemd, too; ONLY=./cmd/...: these packages; RUN=Step: these tests
+	@$(COURSE) test $(if $(VM),--vm=$(VM)) $(if $(ONLY),--only=$(ONLY)) $(if $(RUN),--run='$(RUN)') $(CHOSEN)
 
 # go looks itself whether there is something to build.
 .PHONY: $(COURSE)

@@ -17,19 +17,59 @@ import (
 	"github.com/slipway-engine/slipway/course/screen"
 )
 
+// testOptions say where and what.
+type testOptions struct {
+	vm   string   // "": here; else in a virtual machine, with "systemd" one whose process 1 systemd is
+	only []string // patterns of packages; none: all
+	run  string   // pattern of tests, as go test takes it; "": all
+}
+
+// args are what follows go test: kernel tests share cgroups, mounts and links, so one package at a time.
+func (o testOptions) args(root string) []string {
+	args := []string{"-p", "1", "-count=1"}
+	if o.vm != "" {
+		machine := learner.Machine(root)
+		if o.vm == systemd {
+			machine += " --systemd"
+		}
+		args = append(args, "-timeout=30m", "-exec", machine+" --") // a fork costs twenty times as much there
+	}
+	if o.run != "" {
+		args = append(args, "-run", o.run)
+	}
+	if len(o.only) == 0 {
+		return append(args, "./...")
+	}
+	return append(args, o.only...)
+}
+
+// env is what is added to its environment.
+func (o testOptions) env(root string) ([]string, error) {
+	if o.vm == "" {
+		return nil, nil
+	}
+	dir, err := learner.MachineDir(root)
+	return []string{"GOTMPDIR=" + dir, "CGO_ENABLED=0", "VM_TIMEOUT=1800"}, err
+}
+
+const systemd = "systemd"
+
 func newTest() *cobra.Command {
-	vm := false
+	var o testOptions
 	cmd := &cobra.Command{
 		Use: "test [STAGE...]", Short: "Test stages: the learner's copy where there is one, else the reference",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runTest(cmd.Context(), cmd.OutOrStdout(), args, vm)
+			return runTest(cmd.Context(), cmd.OutOrStdout(), args, o)
 		},
 	}
-	cmd.Flags().BoolVar(&vm, "vm", false, "run the tests in a throw-away virtual machine with pure cgroup v2 (course/vm/run)")
+	cmd.Flags().StringVar(&o.vm, "vm", "", "run the tests in a throw-away virtual machine with pure cgroup v2 (course/vm/run); systemd: one that systemd runs")
+	cmd.Flags().Lookup("vm").NoOptDefVal = "1"
+	cmd.Flags().StringSliceVar(&o.only, "only", nil, "of the reference, these packages alone (./cmd/...)")
+	cmd.Flags().StringVar(&o.run, "run", "", "of the reference, the tests of this pattern alone")
 	return cmd
 }
 
-func runTest(ctx context.Context, out io.Writer, args []string, vm bool) error {
+func runTest(ctx context.Context, out io.Writer, args []string, o testOptions) error {
 	root, err := checkout()
 	if err != nil {
 		return err
@@ -39,7 +79,7 @@ func runTest(ctx context.Context, out io.Writer, args []string, vm bool) error {
 		return err
 	}
 	if len(args) == 0 {
-		return testReference(ctx, out, root, append(stages, "course"), vm, true)
+		return testReference(ctx, out, root, append(stages, "course"), o, true)
 	}
 	var copies, rest []string
 	for _, s := range stages {
@@ -55,10 +95,10 @@ func runTest(ctx context.Context, out io.Writer, args []string, vm bool) error {
 		}
 	}
 	for _, s := range copies {
-		err = worse(err, testCopy(ctx, screen.New(out), root, s, vm))
+		err = worse(err, testCopy(ctx, screen.New(out), root, s, o.vm != ""))
 	}
 	if len(rest) > 0 {
-		err = worse(err, testReference(ctx, out, root, rest, vm, false))
+		err = worse(err, testReference(ctx, out, root, rest, o, false))
 	}
 	return err
 }
@@ -72,16 +112,13 @@ func worse(a, b error) error {
 }
 
 // testReference runs go test on stages, and on the course itself.
-func testReference(ctx context.Context, out io.Writer, root string, stages []string, vm, whole bool) error {
-	var how, env []string
-	if vm {
-		dir, err := learner.MachineDir(root)
-		if err != nil {
-			return err
-		}
-		how = []string{"-exec", learner.Machine(root) + " --"}
-		env = []string{"GOTMPDIR=" + dir, "CGO_ENABLED=0"}
-		fmt.Fprintln(out, "in a virtual machine with pure cgroup v2")
+func testReference(ctx context.Context, out io.Writer, root string, stages []string, o testOptions, whole bool) error {
+	env, err := o.env(root)
+	if err != nil {
+		return err
+	}
+	if o.vm != "" {
+		fmt.Fprintf(out, "in a virtual machine with pure cgroup v2%s\n", map[bool]string{true: " and systemd"}[o.vm == systemd])
 	}
 	var all gotest.Result
 	for _, s := range stages {
@@ -89,14 +126,16 @@ func testReference(ctx context.Context, out io.Writer, root string, stages []str
 		if s == "course" {
 			dir = filepath.Join(root, s)
 		}
-		// Kernel tests share cgroups, mounts and links: one package at a time.
-		r, err := gotest.Run(ctx, dir, env, out, append(how, "-p", "1", "-count=1", "./...")...)
+		r, err := gotest.Run(ctx, dir, env, out, o.args(root)...)
 		if err != nil {
 			return err
 		}
 		all.Add(r)
 	}
-	return summary(out, root, all, whole && !vm)
+	if o.run != "" && all.Passed+all.Failed+all.Skipped == 0 {
+		return fmt.Errorf("no test is called %s", o.run)
+	}
+	return summary(out, root, all, whole && o.vm == "")
 }
 
 // summary prints what failed, what was skipped and why, and the line that counts.

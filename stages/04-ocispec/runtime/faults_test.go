@@ -48,8 +48,10 @@ func faulty(p *place) map[string]func(*specs.Spec) {
 		"user namespace": func(s *specs.Spec) {
 			ownUsers(s)
 			mount(s, "/tmp", "tmpfs", "tmpfs", "tmpcopyup")
-			s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.TimeNamespace})
-			s.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"boottime": {Secs: 7}}
+			if timeNamespaces() {
+				s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.TimeNamespace})
+				s.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"boottime": {Secs: 7}}
+			}
 			s.Mounts = append(s.Mounts, specs.Mount{Destination: "/etc", Source: p.out, Options: []string{"rbind", "idmap"}})
 		},
 		"mounts on the host": func(s *specs.Spec) {

@@ -31,7 +31,7 @@ func TestScripts(t *testing.T) {
 		},
 		Condition: func(cond string) (bool, error) {
 			_, err := os.Stat("/bin/busybox")
-			holds := map[string]func() bool{"root": always, "static": static, "apparmor": appArmor, "systemd": systemd}[cond]
+			holds := map[string]func() bool{"root": always, "static": static, "apparmor": appArmor, "systemd": systemd, "v2": unified}[cond]
 			return os.Geteuid() == 0 && err == nil && holds != nil && holds(), nil
 		},
 	})
@@ -43,6 +43,12 @@ func always() bool { return true }
 func systemd() bool {
 	comm, err := os.ReadFile("/proc/1/comm")
 	return err == nil && string(comm) == "systemd\n"
+}
+
+// unified tells whether the cgroup tree is v2 alone.
+func unified() bool {
+	_, err := os.Stat("/sys/fs/cgroup/cgroup.controllers")
+	return err == nil
 }
 
 // static tells whether this test program can be executed where there is no dynamic loader (CGO_ENABLED=0).
