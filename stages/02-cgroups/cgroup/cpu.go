@@ -11,8 +11,7 @@ import (
 // period may not pass the parent's at any moment; burst may not pass quota (sched-bwc.rst).
 func planCPU(now facts, r *specs.LinuxResources) ([]write, error) {
 	c := r.CPU
-	if c == nil || !(set(c.Shares) || set(c.Quota) || set(c.Period) || c.Burst != nil || c.Idle != nil ||
-		set(c.RealtimeRuntime) || set(c.RealtimePeriod)) {
+	if !AsksCPU(c) {
 		return nil, nil
 	}
 	version, err := now.need("cpu", "a CPU limit")
@@ -30,6 +29,13 @@ func planCPU(now facts, r *specs.LinuxResources) ([]write, error) {
 		return nil, err
 	}
 	return cpuWeight(c, "cpu.weight", weightFromShares, bandwidth), nil
+}
+
+// AsksCPU tells whether there is anything about time: 0 is what is anyway, but for burst and idle, which it takes away. Which processors it
+// may be is another controller's.
+func AsksCPU(c *specs.LinuxCPU) bool {
+	return c != nil && (set(c.Shares) || set(c.Quota) || set(c.Period) || c.Burst != nil || c.Idle != nil ||
+		set(c.RealtimeRuntime) || set(c.RealtimePeriod))
 }
 
 // cpuWeight puts idle=0 before the weight and idle=1 after it.

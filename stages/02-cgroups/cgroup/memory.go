@@ -2,15 +2,16 @@ package cgroup
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// planMemory limits memory and swap. The kernel's memory limits of the spec (deprecated there) are ignored.
+// planMemory limits memory and swap. The spec's limit of the kernel's memory (deprecated there) is ignored: no kernel has it any more.
 func planMemory(now facts, r *specs.LinuxResources) ([]write, error) {
 	m := r.Memory
-	if m == nil || !(set(m.Limit) || set(m.Swap) || set(m.Reservation) || m.Swappiness != nil || m.DisableOOMKiller != nil) {
+	if m == nil || !(AsksMemory(m) || now.version("memory") == 1 && (m.DisableOOMKiller != nil || set(m.KernelTCP))) { //nolint:staticcheck // v1 has it
 		return nil, nil
 	}
 	version, err := now.need("memory", "a memory limit")
@@ -32,6 +33,19 @@ func planMemory(now facts, r *specs.LinuxResources) ([]write, error) {
 	}
 	rest, err := memoryRest(version, m)
 	return append(all, rest...), err
+}
+
+// AsksMemory tells whether there is anything that cannot be without the controller: 0 and "do not disable" are what is anyway, and a
+// swappiness of -1 means none, as with runc (nerdctl and older engines send such words for all containers).
+func AsksMemory(m *specs.LinuxMemory) bool {
+	return m != nil && (set(m.Limit) || set(m.Swap) || set(m.Reservation) || swappiness(m) != nil || m.DisableOOMKiller != nil && *m.DisableOOMKiller)
+}
+
+func swappiness(m *specs.LinuxMemory) *uint64 {
+	if m.Swappiness != nil && *m.Swappiness == math.MaxUint64 {
+		return nil
+	}
+	return m.Swappiness
 }
 
 // memoryLimits sets the hard limits. The spec's swap is memory and swap together, as on v1; v2 limits swap alone.
@@ -75,11 +89,14 @@ func memoryRest(version int, m *specs.LinuxMemory) ([]write, error) {
 	} else if set(m.Reservation) {
 		add("memory.low", orMax(*m.Reservation))
 	}
-	if m.Swappiness != nil {
+	if n := swappiness(m); n != nil {
 		if version == 2 {
 			return nil, fmt.Errorf("memory.swappiness: cgroup v2 has none for a group")
 		}
-		add("memory.swappiness", itoa(*m.Swappiness))
+		add("memory.swappiness", itoa(*n))
+	}
+	if n := m.KernelTCP; set(n) && version == 1 { //nolint:staticcheck // v2 counts these buffers as memory
+		add("memory.kmem.tcp.limit_in_bytes", limitValue(1, *n))
 	}
 	if off := m.DisableOOMKiller; off != nil {
 		switch {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/slipway-engine/slipway/stages/02-cgroups/cgroup"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/devices"
 )
 
@@ -45,8 +46,8 @@ func atLeastOne(p *specs.LinuxPids) *specs.LinuxPids {
 
 // warnBudget says what will not be done.
 func (rt *Runtime) warnBudget(r *specs.LinuxResources) {
-	if m := r.Memory; m != nil && (m.Kernel != nil || m.KernelTCP != nil) { //nolint:staticcheck // that they are out of use is the point
-		rt.Warn("linux.resources.memory.kernel and kernelTCP are ignored: the kernel has no such limits any more")
+	if m := r.Memory; m != nil {
+		rt.warnKernelMemory(m.Kernel, m.KernelTCP) //nolint:staticcheck // that they are out of use is the point
 	}
 	if !rt.cgroups.Systemd {
 		return
@@ -56,6 +57,19 @@ func (rt *Runtime) warnBudget(r *specs.LinuxResources) {
 	}
 	if u := r.Unified; strings.TrimSpace(u["cpu.idle"]) == "1" && u["cpu.weight"] != "" {
 		rt.Warn("unable to apply both cpu.weight and cpu.idle to systemd, ignoring cpu.weight")
+	}
+}
+
+// warnKernelMemory tells of two limits that the text does not recommend either. What is not limited there needs no word.
+func (rt *Runtime) warnKernelMemory(kernel, tcp *int64) {
+	if kernel != nil && *kernel > 0 {
+		rt.Warn("linux.resources.memory.kernel is ignored: the kernel has no such limit any more")
+	}
+	if tcp == nil || *tcp <= 0 {
+		return
+	}
+	if layout, err := rt.layout(); err == nil && layout.Mode() == cgroup.V2 {
+		rt.Warn("linux.resources.memory.kernelTCP is ignored: cgroup v2 counts these buffers as the container's memory")
 	}
 }
 

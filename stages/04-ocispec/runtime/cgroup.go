@@ -106,7 +106,7 @@ func limited(r *specs.LinuxResources) bool {
 		return false
 	}
 	m, c, b := r.Memory, r.CPU, r.BlockIO
-	return m != nil && *m != (specs.LinuxMemory{}) || c != nil && *c != (specs.LinuxCPU{}) || r.Pids != nil && r.Pids.Limit != nil ||
+	return cgroup.AsksMemory(m) || cgroup.AsksCPU(c) || c != nil && c.Cpus+c.Mems != "" || r.Pids != nil && r.Pids.Limit != nil ||
 		b != nil && (b.Weight != nil || b.LeafWeight != nil || len(b.WeightDevice)+len(b.ThrottleReadBpsDevice)+len(b.ThrottleWriteBpsDevice)+
 			len(b.ThrottleReadIOPSDevice)+len(b.ThrottleWriteIOPSDevice) > 0) ||
 		len(r.HugepageLimits)+len(r.Rdma)+len(r.Unified) > 0 || r.Network != nil && (r.Network.ClassID != nil || len(r.Network.Priorities) > 0)

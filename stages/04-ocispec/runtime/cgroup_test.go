@@ -73,7 +73,7 @@ func TestBudget(t *testing.T) {
 	require.Zero(t, *r.Pids.Limit)
 	require.Nil(t, got.Devices, "an ordinary user may not say")
 	require.Equal(t, []string{
-		"linux.resources.memory.kernel and kernelTCP are ignored: the kernel has no such limits any more",
+		"linux.resources.memory.kernel is ignored: the kernel has no such limit any more",
 		"unable to apply both CPUWeight and CpuIdle to systemd, ignoring CPUWeight",
 	}, said)
 
@@ -90,10 +90,13 @@ func TestLimited(t *testing.T) {
 		{},
 		{Memory: &specs.LinuxMemory{}, CPU: &specs.LinuxCPU{}, Pids: &specs.LinuxPids{}, BlockIO: &specs.LinuxBlockIO{}, Network: &specs.LinuxNetwork{}},
 		{Devices: []specs.LinuxDeviceCgroup{{Access: "rwm"}}},
+		{CPU: &specs.LinuxCPU{RealtimeRuntime: new(int64(0)), RealtimePeriod: new(uint64(0))}, Memory: &specs.LinuxMemory{DisableOOMKiller: new(false)}},
 	} {
 		require.False(t, limited(r), r)
 	}
 	for _, r := range []*specs.LinuxResources{
+		{Memory: &specs.LinuxMemory{Swappiness: new(uint64(0))}},
+		{Memory: &specs.LinuxMemory{DisableOOMKiller: new(true)}},
 		{Memory: &specs.LinuxMemory{Limit: new(int64(1))}},
 		{CPU: &specs.LinuxCPU{Cpus: "0"}},
 		{Pids: &specs.LinuxPids{Limit: new(int64(0))}},
