@@ -2,7 +2,6 @@ package cgroup
 
 import (
 	"fmt"
-	"math"
 	"slices"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -42,7 +41,7 @@ func AsksMemory(m *specs.LinuxMemory) bool {
 }
 
 func swappiness(m *specs.LinuxMemory) *uint64 {
-	if m.Swappiness != nil && *m.Swappiness == math.MaxUint64 {
+	if m.Swappiness != nil && int64(*m.Swappiness) == -1 {
 		return nil
 	}
 	return m.Swappiness
