@@ -251,8 +251,8 @@ func TestARuntimeKilledAtAnyStep(t *testing.T) {
 				s.Hooks = &specs.Hooks{CreateRuntime: []specs.Hook{{Path: "/bin/true"}}}
 			})
 			before := p.traces(t, bundle)
-			for n, died := 0, true; died; n++ {
-				died = die(t, n, p.dir, bundle)
+			for n, how := 0, killed; how == killed; n++ {
+				how = die(t, n, atStep, p.dir, bundle)
 				at := fmt.Sprintf("SIGKILL before step %d", n+1)
 				_, err := p.Create(t.Context(), runtime.CreateOptions{ID: "k", Bundle: bundle})
 				require.Error(t, err, "the id is taken: "+at)
@@ -316,9 +316,17 @@ func TestDeleteGoesOnWhereAnotherDied(t *testing.T) {
 // dieEnv tells a copy of the test program to be the runtime that dies.
 const dieEnv = "SLIPWAY_TEST_DIE"
 
-// die creates container k, or without a bundle execs in it, in a process that kills itself before a step; false: there is no such
-// step.
-func die(t *testing.T, step int, root, bundle string) bool {
+// death is what became of a runtime that was to be killed.
+type death int
+
+const (
+	killed   death = iota
+	survived       // the step was not reached, or what was to kill it was jumped over
+	notFound       // there is no such step
+)
+
+// die creates container k and starts it, or without a bundle execs in it, in a process that kills itself around a step.
+func die(t *testing.T, step int, when, root, bundle string) death {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
@@ -326,17 +334,21 @@ func die(t *testing.T, step int, root, bundle string) bool {
 	require.NoError(t, err)
 	defer null.Close()
 	proc, err := os.StartProcess(self, []string{self}, &os.ProcAttr{
-		Env: append(os.Environ(), fmt.Sprintf("%s=%d %s %s", dieEnv, step, root, bundle)), Files: []*os.File{null, os.Stderr, os.Stderr},
+		Env: append(os.Environ(), fmt.Sprintf("%s=%d %s %s %s", dieEnv, step, when, root, bundle)), Files: []*os.File{null, os.Stderr, os.Stderr},
 	})
 	require.NoError(t, err)
 	st, err := proc.Wait()
 	require.NoError(t, err)
-	if ws := st.Sys().(syscall.WaitStatus); ws.Signaled() {
+	ws := st.Sys().(syscall.WaitStatus)
+	switch {
+	case ws.Signaled():
 		require.Equal(t, syscall.SIGKILL, ws.Signal())
-		return true
+		return killed
+	case ws.ExitStatus() == noSuch:
+		return notFound
 	}
 	require.True(t, st.Success(), "without a death: %v", st)
-	return false
+	return survived
 }
 
 // beTheOneThatDies is what the copy does.
@@ -346,22 +358,34 @@ func beTheOneThatDies(order string) error {
 	if err != nil {
 		return err
 	}
-	dir, err := state.Open(words[1])
+	dir, err := state.Open(words[2])
 	if err != nil {
 		return err
 	}
 	rt := runtime.New(dir, func(string) {})
-	watch := launch.Options{Before: func(n int, _ launch.Step) error {
-		if n == step {
-			return unix.Kill(unix.Getpid(), unix.SIGKILL)
-		}
-		return nil
-	}}
+	var none bool
+	watch := dieAt(step, words[1], &none)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	if words[2] != "" {
-		_, err = rt.Create(ctx, runtime.CreateOptions{ID: "k", Bundle: words[2], Watch: watch})
+	if err := live(ctx, rt, words[3], watch); err != nil {
 		return err
+	}
+	if none {
+		os.Exit(noSuch)
+	}
+	return nil
+}
+
+// live is what the runtime would do if it lived.
+func live(ctx context.Context, rt *runtime.Runtime, bundle string, watch launch.Options) error {
+	if bundle != "" {
+		if _, err := rt.Create(ctx, runtime.CreateOptions{ID: "k", Bundle: bundle, Watch: watch}); err != nil {
+			return err
+		}
+		if watch.Edit == nil {
+			return nil // what start does is not watched
+		}
+		return rt.Start(ctx, "k")
 	}
 	proc, err := rt.Exec(ctx, runtime.ExecOptions{ID: "k", Watch: watch, Process: func(of *specs.Process) (*specs.Process, error) {
 		pr := *of
@@ -408,14 +432,8 @@ func TestAnExecKilledAtAnyStep(t *testing.T) {
 	}()
 	require.NoError(t, p.Start(t.Context(), "k"))
 	n := 0
-	for ; die(t, n, p.dir, ""); n++ {
-		require.Eventually(t, func() bool {
-			for pid := 1; pid > 0; { // what died is ours to reap
-				pid, _ = unix.Wait4(-1, nil, unix.WNOHANG, nil)
-			}
-			pids, err := p.Pids("k")
-			return err == nil && slices.Equal(pids, []int{proc.PID()})
-		}, 10*time.Second, 5*time.Millisecond, "SIGKILL before step %d", n+1)
+	for ; die(t, n, atStep, p.dir, "") == killed; n++ {
+		p.requireAlone(t, proc.PID(), fmt.Sprintf("SIGKILL before step %d", n+1))
 	}
 	require.Greater(t, n, 12, "steps")
 }
