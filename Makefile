@@ -12,8 +12,8 @@ MODULE   := github.com/slipway-engine/slipway
 STAGES   := $(notdir $(wildcard stages/0*))
 COMMANDS := $(wildcard stages/*/cmd/*)
 LDFLAGS  := -s -w
-# The runtime begins before Go does: stages/04-ocispec/readonly/entry_amd64.go. Without the flag it works the same, later.
-ENTRY_amd64 := $() -E $(MODULE)/stages/04-ocispec/readonly.entry
+# The runtime begins before Go does: stages/04-ocispec/entry/entry.go. Without the flag it works the same, later.
+ENTRY_amd64 := $() -E $(MODULE)/stages/04-ocispec/entry.entry
 COURSE   := .cache/course
 TOOLS    := .cache/tools
 

@@ -48,36 +48,15 @@ func Start(ctx context.Context, p *Plan, o Options) (*Process, error) {
 	if p.Here {
 		err = l.perform()
 	} else {
-		done := make(chan struct{})
-		go onOwnThread(func() (keep bool) {
-			defer close(done)
+		OnOwnThread(func() (keep bool) {
 			err = l.perform()
 			return !l.run.taint
 		})
-		<-done
 	}
 	if err != nil {
 		return nil, err
 	}
 	return &Process{pid: l.run.pid, pidfd: l.run.pidfd}, nil
-}
-
-// onOwnThread runs f on a thread that no other goroutine uses meanwhile, and
-// that is not the thread-group leader: /proc/self/ns shows the leader's
-// namespaces, and Go can park the leader but never end it. When f says that the
-// thread is spoilt, it ends with the goroutine.
-func onOwnThread(f func() (keep bool)) {
-	runtime.LockOSThread()
-	if unix.Gettid() == unix.Getpid() {
-		other := make(chan struct{})
-		go func() { defer close(other); onOwnThread(f) }()
-		<-other
-		runtime.UnlockOSThread()
-		return
-	}
-	if f() {
-		runtime.UnlockOSThread()
-	}
 }
 
 // launch is one performance of a plan.

@@ -2,45 +2,42 @@ package runtime
 
 import (
 	"errors"
-	"os"
-	"os/signal"
-	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
+	"github.com/slipway-engine/slipway/stages/04-ocispec/selfpipe"
 )
 
-// Forward waits for a process and meanwhile passes the signals that we get on to it. The result is its exit status as a shell
-// counts it: 128 and the signal's number when a signal ended it.
-func Forward(proc *launch.Process, resized func()) (int, error) {
-	signals, ended := make(chan os.Signal, 64), make(chan struct{})
-	signal.Notify(signals, forwarded()...)
-	defer signal.Stop(signals)
-	var passing sync.WaitGroup
-	var failed error // written by the goroutine, read when it has ended
-	passing.Go(func() {
-		for {
-			select {
-			case <-ended:
-				return
-			case s := <-signals:
-				if err := pass(proc, s.(unix.Signal), resized); err != nil && failed == nil {
-					failed = err
-				}
-			}
-		}
-	})
-	ws, err := proc.Wait() // here and not in a goroutine: whoever waits needs no other thread to be woken by
-	close(ended)
-	passing.Wait()
-	return exitStatus(ws), errors.Join(err, failed)
+// Forward waits for a process and meanwhile passes the signals that people and supervisors send us on to it. The result is its
+// exit status as a shell counts it: 128 and the signal's number when a signal ended it.
+func Forward(proc *launch.Process, resized func()) (code int, err error) {
+	caught, err := selfpipe.Open(unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM, unix.SIGWINCH)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, caught.Close()) }()
+	err = passUntilEnd(proc, caught, resized)
+	ws, waitErr := proc.Wait()
+	return exitStatus(ws), errors.Join(err, waitErr)
 }
 
-// forwarded are the signals that people and supervisors send. Each one more costs the Go runtime six thread switches at the
-// start, so the list is not all of them.
-func forwarded() []os.Signal {
-	return []os.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM, unix.SIGWINCH}
+// passUntilEnd passes signals on until the process has ended. One that cannot be passed on does not keep us from waiting.
+func passUntilEnd(proc *launch.Process, caught *selfpipe.Pipe, resized func()) (failed error) {
+	ready := []unix.PollFd{{Fd: int32(proc.PIDFD().Fd()), Events: unix.POLLIN}, {Fd: int32(caught.FD()), Events: unix.POLLIN}}
+	for ready[0].Revents == 0 {
+		if _, err := unix.Poll(ready, -1); err != nil && !errors.Is(err, unix.EINTR) {
+			return errors.Join(failed, err)
+		}
+		list, err := caught.Next()
+		for _, s := range list {
+			err = errors.Join(err, pass(proc, s, resized))
+		}
+		if failed == nil {
+			failed = err
+		}
+	}
+	return failed
 }
 
 // pass forwards a signal; a change of the terminal's size is ours to handle.

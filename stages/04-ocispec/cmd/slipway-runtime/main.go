@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/slipway-engine/slipway/stages/04-ocispec/entry"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/readonly"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/runtime"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/state"
@@ -27,6 +28,9 @@ func main() {
 	g := new(global)
 	if f := readonly.Failed; f != nil {
 		os.Exit(g.finish(fmt.Errorf("read-only view of our own program: %s: %w", f.Call, unix.Errno(f.Errno))))
+	}
+	if err := entry.Failed; err != nil {
+		os.Exit(g.finish(err))
 	}
 	os.Exit(g.finish(unknownTopic(newRoot(g, os.Args[1:]).ExecuteContext(context.Background()))))
 }

@@ -69,7 +69,25 @@ found:
 	MOVQ	$0x1000, R8
 	SYSCALL
 
-begin:	// Go
+begin:	// what Go is to find differently than we were given it
+	MOVQ	$1, ·given+0(SB)	// given.ran
+	MOVQ	$157, AX		// given.slack = prctl(PR_GET_TIMERSLACK)
+	MOVQ	$30, DI
+	SYSCALL
+	MOVQ	AX, ·given+8(SB)
+	MOVQ	$157, AX		// prctl(PR_SET_TIMERSLACK, 4 ms)
+	MOVQ	$29, DI
+	MOVQ	$4000000, SI
+	SYSCALL
+	MOVQ	SP, SI			// argc, the arguments and the 0 move down one place, and
+	LEAQ	-8(SP), DI
+	LEAQ	2(R12), CX
+	CLD
+	REP
+	MOVSQ
+	LEAQ	procs<>(SB), AX		// where the 0 was, the environment begins with one string more
+	MOVQ	AX, (DI)
+	SUBQ	$8, SP
 	JMP	_rt0_amd64_linux(SB)
 
 DATA	exe<>+0(SB)/8, $"/proc/se"
@@ -80,3 +98,6 @@ DATA	attr<>+8(SB)/8, $0
 DATA	attr<>+16(SB)/8, $0
 DATA	attr<>+24(SB)/8, $0
 GLOBL	attr<>(SB), RODATA|NOPTR, $32
+DATA	procs<>+0(SB)/8, $"GOMAXPRO"
+DATA	procs<>+8(SB)/8, $"CS=1\x00\x00\x00\x00"
+GLOBL	procs<>(SB), RODATA|NOPTR, $16
