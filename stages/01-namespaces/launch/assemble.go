@@ -133,31 +133,45 @@ func (a *program) give(n int, s Slot) {
 
 // add appends an instruction that has no labels and cannot be malformed.
 func (a *program) add(n int, i Instr) {
-	if err := a.one(n, i, nil); err != nil {
+	if err := a.one(n, &i, places{}); err != nil {
 		panic(err) // a mistake in this file, not in a plan
 	}
 }
 
 func (a *program) step(n int, s *Step) error {
-	labels := map[Label]uint32{Next: uint32(len(a.ops) + len(s.Code))}
-	for k, i := range s.Code {
-		if i.Label == "" {
-			continue
-		}
-		if _, dup := labels[i.Label]; dup {
+	here := places{s.Code, uint32(len(a.ops))}
+	for k := range s.Code {
+		i := &s.Code[k]
+		if at, ok := here.find(i.Label); i.Label != "" && (!ok || at != here.first+uint32(k)) {
 			return fmt.Errorf("label %q stands twice", i.Label)
 		}
-		labels[i.Label] = uint32(len(a.ops) + k)
-	}
-	for k, i := range s.Code {
-		if err := a.one(n, i, labels); err != nil {
+		if err := a.one(n, i, here); err != nil {
 			return fmt.Errorf("instruction %d: %w", k, err)
 		}
 	}
 	return nil
 }
 
-func (a *program) one(n int, i Instr, labels map[Label]uint32) error {
+// places are the instructions of a step and where the first of them is.
+type places struct {
+	code  []Instr
+	first uint32
+}
+
+// find looks through a dozen labels, which is cheaper than a map of them.
+func (p places) find(l Label) (uint32, bool) {
+	if l == Next {
+		return p.first + uint32(len(p.code)), true
+	}
+	for k := range p.code {
+		if p.code[k].Label == l {
+			return p.first + uint32(k), true
+		}
+	}
+	return 0, false
+}
+
+func (a *program) one(n int, i *Instr, here places) error {
 	o := op{call: i.Call, step: uint32(n), result: uint8(i.Result), next: uint32(len(a.ops) + 1)}
 	if len(i.Args) > len(o.args) {
 		return fmt.Errorf("%d arguments, a system call takes 6", len(i.Args))
@@ -179,24 +193,24 @@ func (a *program) one(n int, i Instr, labels map[Label]uint32) error {
 		return fmt.Errorf("%d tolerated errnos, at most %d", len(i.Tolerate), len(o.branches))
 	}
 	for k, b := range i.Tolerate {
-		to, err := target(b.To, o.next, labels)
+		to, err := here.target(b.To, o.next)
 		if err != nil {
 			return err
 		}
 		o.branches[k] = branch{uint32(b.Errno), to}
 	}
 	o.nbranch = uint8(len(i.Tolerate))
-	next, err := target(i.Then, o.next, labels)
+	next, err := here.target(i.Then, o.next)
 	o.next = next
 	a.ops = append(a.ops, o)
 	return err
 }
 
-func target(l Label, next uint32, labels map[Label]uint32) (uint32, error) {
+func (p places) target(l Label, next uint32) (uint32, error) {
 	if l == "" {
 		return next, nil
 	}
-	if to, ok := labels[l]; ok {
+	if to, ok := p.find(l); ok {
 		return to, nil
 	}
 	return 0, fmt.Errorf("no label %q in this step", l)
@@ -204,7 +218,7 @@ func target(l Label, next uint32, labels map[Label]uint32) (uint32, error) {
 
 // checkMem keeps Expect, Store and Load inside their memory: the child has no bounds
 // checks.
-func checkMem(i Instr) error {
+func checkMem(i *Instr) error {
 	width := 4
 	switch i.Call {
 	case callExpect:

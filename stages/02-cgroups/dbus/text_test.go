@@ -1,7 +1,6 @@
 package dbus
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -73,6 +72,6 @@ func TestOutside(t *testing.T) {
 		{"5 6 1\n", 0, 0},
 		{"nonsense\n", 2, 2},
 	} {
-		require.Equal(t, row.want, outside(strings.NewReader(row.uidMap), row.uid), row)
+		require.Equal(t, row.want, outside(row.uidMap, row.uid), row)
 	}
 }

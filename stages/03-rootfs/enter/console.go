@@ -23,7 +23,7 @@ func (r *Root) console() []launch.Step {
 	steps := []launch.Step{child("make a terminal in the container's /dev/pts", "pts(4); TIOCGPTPEER opens its other end without a path (CVE-2025-52565)",
 		OpenTerminal(r.root, r.ConsoleSlots, *r.Console)...)}
 	return append(steps,
-		child("bind the terminal on /dev/console", "runtime-spec config-linux.md, default devices", append(r.openOutsideProc("/dev/console", file),
+		child("bind the terminal on /dev/console", "runtime-spec config-linux.md, default devices", append(r.openOutsideProc(nil, "/dev/console", file),
 			clone(r.Terminal, 0, r.tree), attach(r.tree, r.target), closeSlot(r.tree), closeSlot(r.target))...),
 	)
 }

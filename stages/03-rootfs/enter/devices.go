@@ -48,7 +48,7 @@ func (r *Root) devices() []launch.Step {
 // makeNode makes a device in a directory that is resolved first; mknodat(2) never follows a link in the last component.
 func (r *Root) makeNode(d Device) launch.Step {
 	dir, name := split(d.Path)
-	code := r.open(dir, directory)
+	code := r.open(nil, dir, directory)
 	dev := unix.Mkdev(d.Major, d.Minor)
 	code = append(code,
 		launch.Call(unix.SYS_UNLINKAT, r.target, launch.Str(name), launch.Int(0)).Or(unix.ENOENT),
@@ -61,7 +61,7 @@ func (r *Root) makeNode(d Device) launch.Step {
 
 // bindNode shows the host's node. The parent has opened and verified it, or the child does.
 func (r *Root) bindNode(d Device, tree launch.Slot) launch.Step {
-	code := r.openOutsideProc(d.Path, file)
+	code := r.openOutsideProc(nil, d.Path, file)
 	if tree == 0 {
 		tree = r.tree
 		code = append(code, launch.Call(unix.SYS_OPEN_TREE, atCwd, launch.Str(d.Path),
@@ -75,7 +75,7 @@ func (r *Root) bindNode(d Device, tree launch.Slot) launch.Step {
 // links makes all symbolic links of one directory in one go: they lie in /dev. One that leads to a file of the kernel's that this
 // kernel does not have (/proc/kcore, CONFIG_PROC_KCORE) is left out, as runc does.
 func (r *Root) links() launch.Step {
-	code := r.open("/dev", realDirectory)
+	code := r.open(nil, "/dev", realDirectory)
 	names := make([]string, 0, len(r.Links))
 	var here launch.Label // for the next instruction
 	for _, l := range r.Links {

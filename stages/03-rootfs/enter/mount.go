@@ -42,7 +42,7 @@ func (r *Root) newMount(m Mount, because string) launch.Step {
 	if m.late() {
 		flags &^= unix.MS_RDONLY
 	}
-	code := append(r.openFor(m, k),
+	code := append(r.openFor(nil, m, k),
 		launch.Call(unix.SYS_FCHDIR, r.target),
 		launch.Call(unix.SYS_MOUNT, launch.Str(cmp.Or(m.Source, m.Type)), launch.Str("."), launch.Str(m.Type), launch.Int(flags), launch.Str(m.Data)),
 		closeSlot(r.target),
@@ -56,7 +56,7 @@ func (m Mount) late() bool {
 }
 
 func (r *Root) makeReadonly(m Mount) launch.Step {
-	return child("make "+m.Target+" read-only", "config.json says ro; now nothing more is to be made in it", append(r.open(m.Target, directory),
+	return child("make "+m.Target+" read-only", "config.json says ro; now nothing more is to be made in it", append(r.open(nil, m.Target, directory),
 		setattr(r.target, 0, unix.MOUNT_ATTR_RDONLY, 0, 0), closeSlot(r.target))...)
 }
 
@@ -69,15 +69,17 @@ func (r *Root) bind(m Mount, because string) launch.Step {
 	if m.Flags&unix.MS_REC != 0 {
 		deep = unix.AT_RECURSIVE
 	}
-	code := []launch.Instr{launch.Call(unix.SYS_OPEN_TREE, atCwd, launch.Str(m.Source),
-		launch.Int(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|deep)).Into(r.source)}
+	code := make([]launch.Instr, 0, 2+roomToOpen+6*strings.Count(m.Target, "/"))
 	if r.sent(m) {
-		code = r.receive(r.source)
+		code = append(code, r.receive(r.source)...)
+	} else {
+		code = append(code, launch.Call(unix.SYS_OPEN_TREE, atCwd, launch.Str(m.Source),
+			launch.Int(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|deep)).Into(r.source))
 	}
 	if relative(m.Target) == "proc" {
 		code = append(code, expectType(r.source, unix.PROC_SUPER_MAGIC)...)
 	}
-	code = append(code, r.openFor(m, k)...)
+	code = r.openFor(code, m, k)
 	code = append(code, r.flags(m, r.source)...)
 	code = append(code, attachBind(r.source, r.target)...)
 	code = append(code, closeSlot(r.source), closeSlot(r.target))
@@ -125,7 +127,7 @@ func (r *Root) exactly(m Mount, tree launch.Slot) []launch.Instr {
 
 // attachCopy mounts the tmpfs that the parent has filled.
 func (r *Root) attachCopy(m Mount, because string) launch.Step {
-	code := append(r.receive(r.source), r.openFor(m, directory)...)
+	code := r.openFor(r.receive(r.source), m, directory)
 	code = append(code, r.flags(m, r.source)...)
 	return child(fmt.Sprintf("mount %s on %s%s", m.Type, m.Target, m.words()), because+", tmpcopyup",
 		append(code, attach(r.source, r.target), closeSlot(r.source), closeSlot(r.target))...)
@@ -133,7 +135,7 @@ func (r *Root) attachCopy(m Mount, because string) launch.Step {
 
 // adjust gives a new mount what mount(2) cannot give it at once.
 func (r *Root) adjust(m Mount, because string) launch.Step {
-	code := append(r.open(m.Target, directory), r.flags(m, r.target)...)
+	code := append(r.open(nil, m.Target, directory), r.flags(m, r.target)...)
 	return child("set flags of the tree at "+m.Target, because+"; mount_setattr(2)", append(code, closeSlot(r.target))...)
 }
 

@@ -1,6 +1,7 @@
 package enter
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
@@ -16,10 +17,14 @@ const (
 	realDirectory // reached without any symbolic link
 )
 
+// roomToOpen is for the instructions of open and refuseType, and for those that most callers need besides: to grow a list of
+// instructions is to copy kilobytes.
+const roomToOpen = 7 + 4 + 13
+
 // open brings a path below the root into r.target, making what is missing of it: directories 0755, and an empty file at the
 // end where a file will be mounted. Nothing is ever made by a path from the host: each component is opened below the root
-// and the next one is made in that directory (CVE-2024-45310).
-func (r *Root) open(path string, k kind) []launch.Instr {
+// and the next one is made in that directory (CVE-2024-45310). The instructions follow those in code.
+func (r *Root) open(code []launch.Instr, path string, k kind) []launch.Instr {
 	rel := relative(path)
 	resolve := uint64(inRoot)
 	if k == realDirectory {
@@ -29,7 +34,7 @@ func (r *Root) open(path string, k kind) []launch.Instr {
 	if k != file {
 		flags |= unix.O_DIRECTORY
 	}
-	code := make([]launch.Instr, 0, 7+6*strings.Count(rel, "/")+5) // with makeParents and refuseType: it need not grow
+	code = slices.Grow(code, roomToOpen+6*strings.Count(rel, "/"))
 	code = append(code, openIn(r.root, rel, flags, resolve, r.target, "open").On(unix.ENOENT, "make").Goto("opened"))
 	if rel == "." {
 		return append(code, launch.Jump("opened").At("make"), launch.Jump("").At("opened"))
@@ -49,16 +54,16 @@ func (r *Root) open(path string, k kind) []launch.Instr {
 
 // openFor opens the target of a mount. It is not to lie in procfs, wherever links of the image lead: a container in which files of
 // it are covered would have the runtime, and whoever looks after it, read and write something else (CVE-2019-16884).
-func (r *Root) openFor(m Mount, k kind) []launch.Instr {
+func (r *Root) openFor(code []launch.Instr, m Mount, k kind) []launch.Instr {
 	if m.OverProc {
-		return r.open(m.Target, k)
+		return r.open(code, m.Target, k)
 	}
-	return r.openOutsideProc(m.Target, k)
+	return r.openOutsideProc(code, m.Target, k)
 }
 
 // openOutsideProc opens what is to be covered, and refuses a file of procfs.
-func (r *Root) openOutsideProc(path string, k kind) []launch.Instr {
-	return append(r.open(path, k), refuseType(r.target, unix.PROC_SUPER_MAGIC)...)
+func (r *Root) openOutsideProc(code []launch.Instr, path string, k kind) []launch.Instr {
+	return append(r.open(code, path, k), refuseType(r.target, unix.PROC_SUPER_MAGIC)...)
 }
 
 // makeParents leaves the directory that a path's last component lies in open in r.dir. Most often it is there already.

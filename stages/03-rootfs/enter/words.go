@@ -13,11 +13,11 @@ const atCwd = launch.Int(^uintptr(99))
 
 // memory lays 64-bit words out as the kernel reads them.
 func memory(words ...uint64) *launch.Mem {
-	m := launch.Buf(0)
+	data := make([]byte, 0, 8*len(words))
 	for _, w := range words {
-		m.Data = binary.NativeEndian.AppendUint64(m.Data, w)
+		data = binary.NativeEndian.AppendUint64(data, w)
 	}
-	return m
+	return &launch.Mem{Data: data}
 }
 
 // openHow is struct open_how of openat2(2).

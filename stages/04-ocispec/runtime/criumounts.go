@@ -79,9 +79,7 @@ func (c *Container) externals(s *specs.Spec) ([]plan.External, error) {
 		if err != nil {
 			return nil, err
 		}
-		if facts.Cgroup, err = cgroupFacts(group, s); err != nil {
-			return nil, err
-		}
+		facts.Cgroup = cgroupFacts(group, s)
 	}
 	return plan.Externals(s, facts)
 }

@@ -74,10 +74,10 @@ func (rt *Runtime) Facts(s *specs.Spec, id string) (plan.Facts, *cgroup.Group, e
 	if err != nil || group == nil {
 		return f, nil, err
 	}
-	f.Cgroup, err = cgroupFacts(group, s)
+	f.Cgroup = cgroupFacts(group, s)
 	f.Cgroup.Moved, f.Cgroup.Kept = group.MovesIn(), group.Unit() != ""
 	f.Cgroup.Born = f.Cgroup.Born && !f.Cgroup.Moved
-	return f, group, err
+	return f, group, nil
 }
 
 // all is every capability that this package knows.
@@ -162,36 +162,35 @@ func mountOf(dir string) (string, error) {
 	return best, nil
 }
 
-func cgroupFacts(g *cgroup.Group, s *specs.Spec) (plan.CgroupFacts, error) {
+func cgroupFacts(g *cgroup.Group, s *specs.Spec) plan.CgroupFacts {
 	f := plan.CgroupFacts{Path: g.Path(), V2: g.Layout().Mode() == cgroup.V2}
-	points, err := mountPoints()
-	if err != nil {
-		return f, err
-	}
 	shown := s != nil && slices.ContainsFunc(s.Mounts, func(m specs.Mount) bool { return m.Type == "cgroup" })
-	seen := map[string]bool{} // a hierarchy can be mounted in many places, one of them inside another container's root
-	for _, p := range points {
-		if seen[p.kind+p.controllers()] {
-			continue
-		}
-		seen[p.kind+p.controllers()] = true
-		switch p.kind {
-		case "cgroup":
-			f.Files++
-		case "cgroup2":
+	for _, d := range g.Dirs() {
+		if d.Version == 2 {
 			// On a hybrid machine it is born in the v2 tree, too: moving it there later would stop all forks of the machine for a
 			// moment (kernel: cgroup_attach_lock).
-			f.Born, f.Dir = true, path.Join(p.point, g.Path())
+			f.Born, f.Dir = true, d.Path
+			continue
 		}
-		if shown && p.kind == "cgroup" {
-			f.Mounted = append(f.Mounted, plan.CgroupMount{Name: path.Base(p.point), Group: path.Join(p.point, g.Path()), Data: p.controllers()})
+		f.Files++
+		if shown {
+			f.Mounted = append(f.Mounted, plan.CgroupMount{Name: path.Base(d.Mount), Group: d.Path, Data: selection(d.Controllers)})
 		}
 	}
-	return f, nil
+	return f
+}
+
+// selection are the mount options that select a v1 hierarchy (cgroups(7), "Mounting v1 controllers").
+func selection(controllers []string) string {
+	list := strings.Join(controllers, ",")
+	if strings.HasPrefix(list, "name=") {
+		return "none," + list
+	}
+	return list
 }
 
 // mountPoint is a line of /proc/self/mountinfo (proc_pid_mountinfo(5)).
-type mountPoint struct{ point, kind, options string }
+type mountPoint struct{ point, kind string }
 
 func mountPoints() ([]mountPoint, error) {
 	text, err := os.ReadFile("/proc/self/mountinfo")
@@ -202,8 +201,8 @@ func mountPoints() ([]mountPoint, error) {
 	for line := range strings.Lines(string(text)) {
 		left, right, _ := strings.Cut(line, " - ")
 		a, b := strings.Fields(left), strings.Fields(right)
-		if len(a) > 4 && len(b) > 2 {
-			list = append(list, mountPoint{unescape(a[4]), b[0], b[2]})
+		if len(a) > 4 && len(b) > 0 {
+			list = append(list, mountPoint{unescape(a[4]), b[0]})
 		}
 	}
 	return list, nil
@@ -211,19 +210,8 @@ func mountPoints() ([]mountPoint, error) {
 
 // unescape turns the octal numbers that stand for blanks in a line of mountinfo back into what they stand for.
 func unescape(s string) string {
+	if !strings.Contains(s, `\`) {
+		return s
+	}
 	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
-}
-
-// controllers are the mount options that select a v1 hierarchy again.
-func (p mountPoint) controllers() string {
-	var list []string
-	for o := range strings.SplitSeq(p.options, ",") {
-		if o != "rw" && o != "ro" && o != "seclabel" && !strings.HasPrefix(o, "release_agent=") {
-			list = append(list, o)
-		}
-	}
-	if slices.ContainsFunc(list, func(o string) bool { return strings.HasPrefix(o, "name=") }) {
-		list = append([]string{"none"}, list...)
-	}
-	return strings.Join(list, ",")
 }

@@ -86,16 +86,27 @@ func (c *Container) Status() (lifecycle.Status, error) {
 	return lifecycle.StatusOf(f), nil
 }
 
-// begin locks the container and makes sure that an operation may begin.
-func (c *Container) begin(op lifecycle.Op) error {
-	if err := c.dir.Lock(); err != nil {
-		return fmt.Errorf("lock container %s: %w", c.ID, err)
-	}
-	record, err := c.dir.Get() // it may have changed while we waited
+// begin finds a container, locks it and makes sure that an operation may begin.
+func (rt *Runtime) begin(id string, op lifecycle.Op) (*Container, error) {
+	dir, err := rt.Root.Find(id)
 	if err != nil {
+		return nil, err
+	}
+	c := &Container{dir: dir, rt: rt}
+	if err := c.check(id, op); err != nil {
+		return nil, errors.Join(err, dir.Close())
+	}
+	return c, nil
+}
+
+// check reads the record once nobody else can change it.
+func (c *Container) check(id string, op lifecycle.Op) (err error) {
+	if err := c.dir.Lock(); err != nil {
+		return fmt.Errorf("lock container %s: %w", id, err)
+	}
+	if c.Record, err = c.dir.Get(); err != nil {
 		return err
 	}
-	c.Record = record
 	status, err := c.Status()
 	if err != nil {
 		return err
@@ -103,16 +114,13 @@ func (c *Container) begin(op lifecycle.Op) error {
 	return lifecycle.Check(op, status)
 }
 
-// with finds a container and runs an operation on it under its lock.
+// with runs an operation on a container under its lock.
 func (rt *Runtime) with(id string, op lifecycle.Op, do func(*Container) error) error {
-	c, err := rt.Find(id)
+	c, err := rt.begin(id, op)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	if err := c.begin(op); err != nil {
-		return err
-	}
 	return do(c)
 }
 

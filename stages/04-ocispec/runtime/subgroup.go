@@ -92,8 +92,8 @@ func (c *Container) execPlace(args []string, facts *plan.Facts) (*cgroup.Group, 
 		c.rt.Warn("cgroup " + group.Path() + ": the caller may not move a process there, so the new one stays where the caller is")
 		return nil, nil, nil
 	}
-	facts.Cgroup, err = cgroupFacts(group, nil)
+	facts.Cgroup = cgroupFacts(group, nil)
 	facts.Cgroup.Moved = base.MovesIn()
 	facts.Cgroup.Born = facts.Cgroup.Born && !facts.Cgroup.Moved
-	return group, moveIn(base, strings.TrimPrefix(group.Path(), base.Path())), err
+	return group, moveIn(base, strings.TrimPrefix(group.Path(), base.Path())), nil
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,10 +24,11 @@ func Identify(pid int) (*Process, error) {
 	return &Process{PID: pid, StartTime: start, Boot: boot}, nil
 }
 
-func bootID() (string, error) {
+// bootID does not change while this process lives.
+var bootID = sync.OnceValues(func() (string, error) {
 	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	return strings.TrimSpace(string(b)), err
-}
+})
 
 // Alive tells whether the very process that was recorded still runs. A zombie does not: nothing of it is left but its exit status.
 func (p *Process) Alive() bool {
