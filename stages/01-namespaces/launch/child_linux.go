@@ -34,6 +34,7 @@ type child struct {
 	n        uintptr
 	slots    *[maxSlots]uintptr
 	progress *uint64 // shared with the parent: the step being performed
+	slack    uintptr // Options.TimerSlack
 	rec      record
 }
 
@@ -49,7 +50,10 @@ type child struct {
 //go:nosplit
 //go:nocheckptr
 func spawn(ca *cloneArgs, c *child) (pid uintptr, errno syscall.Errno) {
-	beforeFork()
+	beforeFork() // from here on the goroutine stays on this thread
+	if c.slack != 0 {
+		syscall.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_TIMERSLACK, c.slack, 0) // before the clone, since it becomes the child's default as well
+	}
 	pid, _, errno = syscall.RawSyscall(unix.SYS_CLONE3, uintptr(unsafe.Pointer(ca)), unsafe.Sizeof(*ca), 0)
 	if errno != 0 || pid != 0 {
 		afterFork()

@@ -26,6 +26,9 @@ type Options struct {
 	Edit func(p *Plan)
 	// Trace, when set, receives what each step took.
 	Trace *Trace
+	// TimerSlack is what the child begins with, in ns (prctl(2), PR_SET_TIMERSLACK);
+	// 0: what the thread has on which the launch happens to run.
+	TimerSlack uint64
 }
 
 // Start performs the plan: the parent's steps in this process, the child's in
@@ -48,15 +51,36 @@ func Start(ctx context.Context, p *Plan, o Options) (*Process, error) {
 	if p.Here {
 		err = l.perform()
 	} else {
-		OnOwnThread(func() (keep bool) {
+		done := make(chan struct{})
+		go onOwnThread(func() (keep bool) {
+			defer close(done)
 			err = l.perform()
 			return !l.run.taint
 		})
+		<-done
 	}
 	if err != nil {
 		return nil, err
 	}
 	return &Process{pid: l.run.pid, pidfd: l.run.pidfd}, nil
+}
+
+// onOwnThread runs f on a thread that no other goroutine uses meanwhile, and
+// that is not the thread-group leader: /proc/self/ns shows the leader's
+// namespaces, and Go can park the leader but never end it. When f says that the
+// thread is spoilt, it ends with the goroutine.
+func onOwnThread(f func() (keep bool)) {
+	runtime.LockOSThread()
+	if unix.Gettid() == unix.Getpid() {
+		other := make(chan struct{})
+		go func() { defer close(other); onOwnThread(f) }()
+		<-other
+		runtime.UnlockOSThread()
+		return
+	}
+	if f() {
+		runtime.UnlockOSThread()
+	}
 }
 
 // launch is one performance of a plan.
@@ -143,7 +167,7 @@ func (l *launch) born() error {
 		args.flags |= unix.CLONE_INTO_CGROUP
 		args.cgrp = uint64(l.run.slots[c.Cgroup])
 	}
-	kid := &child{ops: &l.prog.ops[0], n: uintptr(len(l.prog.ops)), slots: &l.run.slots, progress: l.shared.progress()}
+	kid := &child{ops: &l.prog.ops[0], n: uintptr(len(l.prog.ops)), slots: &l.run.slots, progress: l.shared.progress(), slack: uintptr(l.opt.TimerSlack)}
 	l.opt.Trace.started(l.clone)
 	pid, errno := spawn(args, kid)
 	runtime.KeepAlive(pidfd)

@@ -8,34 +8,23 @@
 //   - the first thread gets 4 ms of timer slack (PR_SET_TIMERSLACK(2const)), which the monitor's thread inherits;
 //   - the environment gets GOMAXPROCS=1.
 //
-// Neither may reach a container or a hook. So the main goroutine stays on the first thread, which is given back what it had, and
-// whoever starts a process does it there, or on a thread that takes the caller's slack (package launch).
+// Neither may reach a container or a hook: whoever starts a process gives it Slack, and whoever passes the environment on takes
+// GOMAXPROCS out of it first. The package imports nothing, so that package readonly, which asks it, can come first of all.
 package entry
 
-import (
-	"fmt"
-	"os"
-	"runtime"
-
-	"golang.org/x/sys/unix"
-)
-
-// given is what the process was started with, as the code at the entry point finds it; all zero where that does not run.
+// given is what the code at the entry point finds; all zero where that does not run.
 var given struct {
-	ran   uint64
-	slack uint64 // ns
+	ran      uint64
+	slack    uint64 // ns
+	readonly uint64
 }
 
-// Failed is why the first thread did not get back what it had. nil: it did, or it never lost it.
-var Failed = settle() // in an initialiser, because there the main goroutine is on the first thread for sure (package runtime)
+// Ran tells whether the process began here.
+func Ran() bool { return given.ran != 0 }
 
-func settle() error {
-	if given.ran == 0 {
-		return nil
-	}
-	runtime.LockOSThread()
-	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(given.slack), 0, 0, 0); err != nil {
-		return fmt.Errorf("PR_SET_TIMERSLACK: %w", err)
-	}
-	return os.Unsetenv("GOMAXPROCS")
-}
+// ReadOnly tells whether it was found that this program's file lies on a read-only mount, for a verb that asks for that.
+func ReadOnly() bool { return given.readonly != 0 }
+
+// Slack is the timer slack that a process begins with which is started for somebody else, in ns; 0: that of the thread that
+// starts it.
+func Slack() uint64 { return given.slack }

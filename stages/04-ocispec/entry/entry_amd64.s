@@ -42,8 +42,10 @@ found:
 	LEAQ	exe<>(SB), SI
 	MOVQ	$2, DX
 	SYSCALL
+	CMPL	AX, $-30
+	JEQ	readonly
 	TESTL	AX, AX
-	JNE	begin			// EROFS: it is read-only already; any other error is protect's to tell
+	JNE	begin			// an error that is package readonly's to tell
 	MOVQ	$428, AX		// open_tree(AT_FDCWD, "/proc/self/exe", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)
 	MOVQ	$-100, DI
 	LEAQ	exe<>(SB), SI
@@ -67,6 +69,15 @@ found:
 	MOVQ	R13, DX
 	MOVQ	R14, R10
 	MOVQ	$0x1000, R8
+	SYSCALL
+
+	JMP	begin
+
+readonly: // EROFS: it is already, and older kernels have named us after the descriptor that we were executed by
+	MOVQ	$1, ·given+16(SB)	// given.readonly
+	MOVQ	$157, AX		// prctl(PR_SET_NAME, "slipway-runtime")
+	MOVQ	$15, DI
+	LEAQ	name<>(SB), SI
 	SYSCALL
 
 begin:	// what Go is to find differently than we were given it
@@ -98,6 +109,9 @@ DATA	attr<>+8(SB)/8, $0
 DATA	attr<>+16(SB)/8, $0
 DATA	attr<>+24(SB)/8, $0
 GLOBL	attr<>(SB), RODATA|NOPTR, $32
+DATA	name<>+0(SB)/8, $"slipway-"
+DATA	name<>+8(SB)/8, $"runtime\x00"
+GLOBL	name<>(SB), RODATA|NOPTR, $16
 DATA	procs<>+0(SB)/8, $"GOMAXPRO"
 DATA	procs<>+8(SB)/8, $"CS=1\x00\x00\x00\x00"
 GLOBL	procs<>(SB), RODATA|NOPTR, $16

@@ -17,7 +17,6 @@ import (
 
 	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
 	"github.com/slipway-engine/slipway/stages/02-cgroups/cgroup"
-	"github.com/slipway-engine/slipway/stages/04-ocispec/hooks"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/lifecycle"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/plan"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/spec"
@@ -159,7 +158,7 @@ func (c *creation) launch(ctx context.Context, facts plan.Facts) error {
 	}
 	c.rt.tell(p)
 	c.late = p.Late()
-	c.proc, err = launch.Start(ctx, p.Plan, c.opts.Watch)
+	c.proc, err = start(ctx, p.Plan, c.opts.Watch)
 	return startError(c.spec.Spec, err)
 }
 
@@ -230,10 +229,10 @@ func (c *creation) acts(ctx context.Context) plan.Acts {
 		RuntimeHooks: func(r *launch.Run) error {
 			// runtime-spec runtime.md: "created" begins after step 2 of the lifecycle, prestart is step 3; its readers expect it
 			early := c.ociState(lifecycle.Created, r.PID())
-			if err := hooks.Run(ctx, "prestart", c.spec.Hooks.Prestart, early); err != nil { //nolint:staticcheck // Docker uses prestart
+			if err := runHooks(ctx, "prestart", c.spec.Hooks.Prestart, early); err != nil { //nolint:staticcheck // Docker uses prestart
 				return err
 			}
-			return hooks.Run(ctx, "createRuntime", c.spec.Hooks.CreateRuntime, c.ociState(lifecycle.Creating, r.PID()))
+			return runHooks(ctx, "createRuntime", c.spec.Hooks.CreateRuntime, c.ociState(lifecycle.Creating, r.PID()))
 		},
 		InsideHooks: func(r *launch.Run) error {
 			return c.hooksInside(ctx, "createContainer", c.spec.Hooks.CreateContainer, c.ociState(lifecycle.Creating, r.PID()))

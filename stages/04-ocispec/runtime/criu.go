@@ -156,7 +156,7 @@ func (j *criuJob) converse(r *criu.Request, notify func(*criu.Response, *os.File
 	}
 	cmd := exec.Command(j.program, "swrk", "3")
 	cmd.ExtraFiles = []*os.File{theirs}
-	err = cmd.Start()
+	err = asGiven(cmd.Start)
 	if err = errors.Join(err, theirs.Close()); err != nil {
 		return nil, errors.Join(err, ours.Close())
 	}

@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/slipway-engine/slipway/stages/04-ocispec/hooks"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/lifecycle"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/state"
 )
@@ -94,7 +93,7 @@ func (c *Container) remove(ctx context.Context) error {
 		return nil
 	}
 	for i := range c.Hooks.Poststop {
-		if err := hooks.Run(ctx, "poststop", c.Hooks.Poststop[i:i+1], c.ociState(lifecycle.Stopped, 0)); err != nil {
+		if err := runHooks(ctx, "poststop", c.Hooks.Poststop[i:i+1], c.ociState(lifecycle.Stopped, 0)); err != nil {
 			c.rt.Warn(err.Error())
 		}
 	}

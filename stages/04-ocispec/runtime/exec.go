@@ -55,7 +55,7 @@ func (rt *Runtime) Exec(ctx context.Context, opts ExecOptions) (*launch.Process,
 	if err != nil {
 		return nil, err
 	}
-	proc, err := launch.Start(ctx, p.Plan, opts.Watch)
+	proc, err := start(ctx, p.Plan, opts.Watch)
 	if err != nil {
 		return nil, startError(s, err)
 	}

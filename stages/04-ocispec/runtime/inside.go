@@ -97,7 +97,7 @@ func hookInside(ctx context.Context, h specs.Hook, input []byte, build func(in, 
 	if err != nil {
 		return err
 	}
-	proc, err := launch.Start(ctx, p, launch.Options{})
+	proc, err := start(ctx, p, launch.Options{})
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,6 @@ import (
 	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/criu"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/devices"
-	"github.com/slipway-engine/slipway/stages/04-ocispec/hooks"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/lifecycle"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/plan"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/state"
@@ -138,7 +137,7 @@ func (r *restoration) mountPoints(ctx context.Context, facts plan.Facts) error {
 	if err != nil {
 		return err
 	}
-	proc, err := launch.Start(ctx, p, launch.Options{})
+	proc, err := start(ctx, p, launch.Options{})
 	if err != nil {
 		return fmt.Errorf("mount points: %w", err)
 	}
@@ -235,7 +234,7 @@ func (r *restoration) run(ctx context.Context, request *criu.Request) (err error
 		r.inherited = nil // they are the launch's now
 		return nil
 	}
-	proc, err := launch.Start(ctx, plan.CRIU(r.job.program, r.spec.Root.Path, r.root(), r.externals, hold, 1+len(r.inherited)), launch.Options{})
+	proc, err := start(ctx, plan.CRIU(r.job.program, r.spec.Root.Path, r.root(), r.externals, hold, 1+len(r.inherited)), launch.Options{})
 	if err != nil {
 		return err
 	}
@@ -291,10 +290,10 @@ func (r *restoration) moment(ctx context.Context, resp *criu.Response, f *os.Fil
 			return nil
 		}
 		st := r.ociState(lifecycle.Created, resp.PID)
-		if err := hooks.Run(ctx, "prestart", r.spec.Hooks.Prestart, st); err != nil { //nolint:staticcheck // Docker uses prestart
+		if err := runHooks(ctx, "prestart", r.spec.Hooks.Prestart, st); err != nil { //nolint:staticcheck // Docker uses prestart
 			return err
 		}
-		return hooks.Run(ctx, "createRuntime", r.spec.Hooks.CreateRuntime, r.ociState(lifecycle.Creating, resp.PID))
+		return runHooks(ctx, "createRuntime", r.spec.Hooks.CreateRuntime, r.ociState(lifecycle.Creating, resp.PID))
 	case "post-restore":
 		return r.restored(resp.PID)
 	case "orphan-pts-master":

@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
-	"github.com/slipway-engine/slipway/stages/04-ocispec/hooks"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/lifecycle"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/plan"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/state"
@@ -38,7 +37,7 @@ func (c *Container) start(ctx context.Context) error {
 		return nil
 	}
 	st.Status = "running"
-	return hooks.Run(ctx, "poststart", c.Hooks.Poststart, st)
+	return runHooks(ctx, "poststart", c.Hooks.Poststart, st)
 }
 
 // withEnv gives hooks that say nothing of their environment the process's own: they run in its place, just before it.

@@ -29,8 +29,8 @@ func main() {
 	if f := readonly.Failed; f != nil {
 		os.Exit(g.finish(fmt.Errorf("read-only view of our own program: %s: %w", f.Call, unix.Errno(f.Errno))))
 	}
-	if err := entry.Failed; err != nil {
-		os.Exit(g.finish(err))
+	if entry.Ran() {
+		_ = os.Unsetenv("GOMAXPROCS") // which cannot fail: the name is one
 	}
 	os.Exit(g.finish(unknownTopic(newRoot(g, os.Args[1:]).ExecuteContext(context.Background()))))
 }
