@@ -64,7 +64,7 @@ func (r *Root) workdir() []launch.Step {
 		return nil
 	}
 	return []launch.Step{child("make the working directory "+clean(r.Workdir), "config.json process.cwd; the root file system will be read-only",
-		append(r.open(r.Workdir, directory), closeSlot(r.target))...)}
+		append(r.open(nil, r.Workdir, directory), closeSlot(r.target))...)}
 }
 
 func (r *Root) readonlyRoot() launch.Step {
