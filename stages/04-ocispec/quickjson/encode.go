@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Marshal is json.Marshal, by the same rule as [Unmarshal]: it looks at the types of the values that are there, and leaves what is
@@ -61,6 +62,11 @@ func (e *encoder) word(s string) error {
 func (e *encoder) foreign(v reflect.Value) error {
 	if !v.IsValid() {
 		return errUnusual
+	}
+	if t, ok := v.Interface().(time.Time); ok {
+		text, err := t.MarshalJSON()
+		e.out = append(e.out, text...)
+		return err
 	}
 	if v.CanAddr() { // its method may want a pointer
 		v = v.Addr()
@@ -137,14 +143,19 @@ func (e *encoder) mapping(v reflect.Value) error {
 	if v.IsNil() {
 		return e.word("null")
 	}
-	if v.Type().Key() != reflect.TypeFor[string]() {
+	name := reflect.Value.String
+	switch v.Type().Key() {
+	case reflect.TypeFor[string]():
+	case reflect.TypeFor[int]():
+		name = func(k reflect.Value) string { return strconv.FormatInt(k.Int(), 10) }
+	default:
 		return e.foreign(v)
 	}
 	keys := v.MapKeys()
-	slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+	slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(name(a), name(b)) })
 	open := byte('{')
 	for _, k := range keys {
-		if err := e.member(open, k.String(), v.MapIndex(k)); err != nil {
+		if err := e.member(open, name(k), v.MapIndex(k)); err != nil {
 			return err
 		}
 		open = ','

@@ -2,7 +2,7 @@
 //
 // encoding/json prepares itself for each type that it meets: decoding a config.json makes it build encoders for every type that
 // specs.Spec can reach, Windows and all, and that takes longer than the decoding. This package looks at the types that are in
-// the text only. It knows the usual (structs, pointers, maps with string keys, slices, strings, numbers, booleans) and leaves
+// the text only. It knows the usual (structs, pointers, maps with string or int keys, slices, strings, numbers, booleans, times) and leaves
 // the rest to encoding/json: a value of another type, and the whole text when anything is wrong with it, so that results and
 // errors are those of encoding/json. A fuzz test holds the two against each other.
 package quickjson
@@ -13,6 +13,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Unmarshal is json.Unmarshal.
@@ -122,7 +123,11 @@ func (d *decoder) foreign(v reflect.Value) error {
 	if err := d.skip(0); err != nil {
 		return err
 	}
-	return json.Unmarshal(d.text[from:d.at], v.Addr().Interface())
+	to := v.Addr().Interface()
+	if t, ok := to.(*time.Time); ok {
+		return t.UnmarshalJSON(d.text[from:d.at])
+	}
+	return json.Unmarshal(d.text[from:d.at], to)
 }
 
 // object calls member for each key, at its value; n counts them.
@@ -165,19 +170,29 @@ func (d *decoder) list(open, shut byte, element func(n int) error) error {
 
 func (d *decoder) mapping(v reflect.Value) error {
 	t := v.Type()
-	if t.Key().Kind() != reflect.String || custom(t.Key()) || custom(t) {
+	if k := t.Key().Kind(); k != reflect.String && k != reflect.Int || custom(t.Key()) || custom(t) {
 		return d.foreign(v)
 	}
 	v.Set(reflect.MakeMap(t))
 	return d.object(func(key []byte, _ int) error {
 		name, e := reflect.New(t.Key()).Elem(), reflect.New(t.Elem()).Elem()
-		name.SetString(string(key))
-		if err := d.value(e); err != nil {
+		if err := errors.Join(named(name, string(key)), d.value(e)); err != nil {
 			return err
 		}
 		v.SetMapIndex(name, e)
 		return nil
 	})
+}
+
+// named makes a map's key of an object's.
+func named(key reflect.Value, name string) error {
+	if key.Kind() == reflect.String {
+		key.SetString(name)
+		return nil
+	}
+	n, err := strconv.Atoi(name)
+	key.SetInt(int64(n))
+	return err
 }
 
 func (d *decoder) slice(v reflect.Value) error {

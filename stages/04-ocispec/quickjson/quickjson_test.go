@@ -5,6 +5,7 @@ import (
 	"os"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/stretchr/testify/require"
@@ -45,6 +46,22 @@ func TestSameAsEncodingJSON(t *testing.T) {
 		same[specs.Spec](t, text)
 		d := &decoder{text: text, structs: map[reflect.Type]*structure{}}
 		require.NoError(t, d.document(reflect.ValueOf(new(specs.Spec)).Elem()), "%s.json is left to encoding/json", name)
+	}
+}
+
+// recorded has what the runtime's records have besides: a time, and a map with numbers as keys.
+type recorded struct {
+	When time.Time      `json:"when"`
+	Late map[int]string `json:"late"`
+}
+
+func TestTimesAndNumberedMembers(t *testing.T) {
+	for _, text := range []string{
+		`{"when":"2026-11-22T07:08:09.123456789Z","late":{"50":"load the filter","-1":"x","+2":"y"}}`, `{"when":"yesterday"}`, `{"when":7}`,
+		`{"when":null,"late":null}`, `{"when":"2026-11-22T07:08:09+01:00"}`, `{"when":"2026-11-22T07:08:09\u005a"}`, `{"late":{"a":"x"}}`, `{"late":{"1.0":"x"}}`,
+		`{"late":{"99999999999999999999":"x"}}`, `{"late":{"7":"x","07":"y"}}`, `{"late":{"":"x"}}`,
+	} {
+		same[recorded](t, []byte(text))
 	}
 }
 
