@@ -3,12 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,72 +14,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/containerd/containerd/api/events"
 	api "github.com/containerd/containerd/api/runtime/task/v2"
-	ttrpcevents "github.com/containerd/containerd/api/services/ttrpc/events/v1"
-	"github.com/containerd/containerd/api/types"
 	runc "github.com/containerd/containerd/api/types/runc/options"
 	"github.com/containerd/ttrpc"
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
-	"google.golang.org/protobuf/types/known/emptypb"
-
-	"github.com/slipway-engine/slipway/stages/05-shim/record"
 )
-
-func TestMain(m *testing.M) {
-	switch filepath.Base(os.Args[0]) {
-	case fakeRuntimeName:
-		os.Exit(fakeRuntime(os.Args[1:]))
-	case fakeInitName:
-		os.Exit(fakeInit(os.Args[1:]))
-	}
-	os.Exit(testMain(m))
-}
-
-// testMain builds the program under test once. The test process becomes a subreaper, as a manager
-// is, so that it sees and ends every shim it has started.
-func testMain(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "slipway-shim-test")
-	if err != nil {
-		panic(err)
-	}
-	defer os.RemoveAll(dir)
-	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
-		panic(err)
-	}
-	if err := buildShim(filepath.Join(dir, "slipway-shim")); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	self, err := os.Executable()
-	if err == nil {
-		err = os.Symlink(self, filepath.Join(dir, fakeRuntimeName))
-	}
-	if err != nil {
-		panic(err)
-	}
-	os.Setenv("TEST_PROGRAMS", dir)
-	return m.Run()
-}
-
-// buildShim builds the program, or takes $SLIPWAY_SHIM where there is no Go (the test VM).
-func buildShim(path string) error {
-	if ready := os.Getenv("SLIPWAY_SHIM"); ready != "" {
-		return os.Symlink(ready, path)
-	}
-	build := exec.Command("go", "build", "-o", path, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("build slipway-shim: %w\n%s", err, out)
-	}
-	return nil
-}
-
-func program(name string) string { return filepath.Join(os.Getenv("TEST_PROGRAMS"), name) }
 
 // host stands where a manager stands: it has a bundle, a place for events, and starts a shim.
 type host struct {
@@ -260,89 +200,4 @@ func (h *host) kill(signal syscall.Signal) error {
 
 func (h *host) delete(execID string) (*api.DeleteResponse, error) {
 	return h.shim.Delete(h.t.Context(), &api.DeleteRequest{ID: h.id, ExecID: execID})
-}
-
-// eventServer is the manager's end of the events, which can go away and come back.
-type eventServer struct {
-	t      *testing.T
-	path   string
-	bundle string
-
-	mu       sync.Mutex // guards the fields below
-	server   *ttrpc.Server
-	got      []string // topic and what identifies it
-	unbacked []string // exits that came before their record
-}
-
-func newEventServer(t *testing.T, bundle string) *eventServer {
-	e := &eventServer{t: t, path: filepath.Join(t.TempDir(), "e"), bundle: bundle}
-	e.up()
-	t.Cleanup(e.down)
-	return e
-}
-
-func (e *eventServer) up() {
-	l, err := net.Listen("unix", e.path)
-	require.NoError(e.t, err)
-	server, err := ttrpc.NewServer()
-	require.NoError(e.t, err)
-	ttrpcevents.RegisterTTRPCEventsService(server, e)
-	e.mu.Lock()
-	e.server = server
-	e.mu.Unlock()
-	go server.Serve(context.Background(), l)
-}
-
-func (e *eventServer) down() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.server != nil {
-		e.server.Close()
-		e.server = nil
-	}
-	os.Remove(e.path)
-}
-
-// Forward is the service.
-func (e *eventServer) Forward(_ context.Context, r *ttrpcevents.ForwardRequest) (*emptypb.Empty, error) {
-	line, unbacked := e.describe(r.Envelope)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.got = append(e.got, line)
-	if unbacked {
-		e.unbacked = append(e.unbacked, line)
-	}
-	return &emptypb.Empty{}, nil
-}
-
-func (e *eventServer) describe(envelope *types.Envelope) (line string, unbacked bool) {
-	switch envelope.Topic {
-	case "/tasks/exit":
-		var exit events.TaskExit
-		require.NoError(e.t, proto.Unmarshal(envelope.Event.Value, &exit))
-		execID := exit.ID
-		if execID == exit.ContainerID {
-			execID = ""
-		}
-		_, err := record.Read(e.bundle, execID)
-		return fmt.Sprintf("exit %s %d", exit.ID, exit.ExitStatus), err != nil
-	default:
-		return strings.TrimPrefix(envelope.Topic, "/tasks/"), false
-	}
-}
-
-func (e *eventServer) list() []string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return slices.Clone(e.got)
-}
-
-// want waits until exactly these events have come.
-func (e *eventServer) want(events ...string) {
-	e.t.Helper()
-	require.EventuallyWithT(e.t, func(c *assert.CollectT) { require.Equal(c, events, e.list()) },
-		10*time.Second, 10*time.Millisecond)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	require.Empty(e.t, e.unbacked, "published before the exit record was there")
 }
