@@ -17,11 +17,30 @@ import (
 // FindProgram is the name of the step that looks for the program; its failure has words of its own.
 const FindProgram = "find the program"
 
-// chdir enters the working directory, makes it when it is missing, as runc does, and verifies that it lies below the root: a
-// path like /proc/self/fd/7 could lead to a directory of the host that somebody left open (CVE-2024-21626).
+// chdir enters the working directory and verifies that it lies below the root: a path like /proc/self/fd/7 could lead to a
+// directory of the host that somebody left open (CVE-2024-21626). As with runc, that of config.json is made when it is missing;
+// that of exec is what somebody typed.
 func (c *compiler) chdir() launch.Step {
 	dir := path.Clean(c.proc.Cwd)
-	code := []launch.Instr{launch.Call(unix.SYS_CHDIR, launch.Str(dir)).On(unix.ENOENT, "make").Goto("there")}
+	enter := launch.Call(unix.SYS_CHDIR, launch.Str(dir))
+	code := []launch.Instr{enter}
+	if !c.joining {
+		code = append([]launch.Instr{enter.On(unix.ENOENT, "make").Goto("there")}, makeDirectory(dir)...)
+	}
+	var slash [8]byte
+	slash[0] = '/'
+	var first [8]byte
+	first[0] = 0xff
+	where := launch.Buf(4096)
+	code = append(code,
+		launch.Call(unix.SYS_GETCWD, where, launch.Int(len(where.Data))).At("there"),
+		launch.Expect(where, 0, binary.NativeEndian.Uint64(first[:]), binary.NativeEndian.Uint64(slash[:]), syscall.ENOENT))
+	return child("chdir to "+dir, "config.json process.cwd; verified to be inside by getcwd(2) (CVE-2024-21626)", code...)
+}
+
+// makeDirectory makes a directory with all above it, and enters it.
+func makeDirectory(dir string) []launch.Instr {
+	var code []launch.Instr
 	for i, prefix := range prefixes(dir) {
 		mkdir := launch.Call(unix.SYS_MKDIRAT, atCwd, launch.Str(prefix), launch.Int(0o755)).Or(unix.EEXIST, unix.EROFS)
 		if i == 0 {
@@ -32,16 +51,7 @@ func (c *compiler) chdir() launch.Step {
 	if dir == "/" {
 		code = append(code, launch.Jump("").At("make"))
 	}
-	var slash [8]byte
-	slash[0] = '/'
-	var first [8]byte
-	first[0] = 0xff
-	where := launch.Buf(4096)
-	code = append(code,
-		launch.Call(unix.SYS_CHDIR, launch.Str(dir)),
-		launch.Call(unix.SYS_GETCWD, where, launch.Int(len(where.Data))).At("there"),
-		launch.Expect(where, 0, binary.NativeEndian.Uint64(first[:]), binary.NativeEndian.Uint64(slash[:]), syscall.ENOENT))
-	return child("chdir to "+dir, "config.json process.cwd; verified to be inside by getcwd(2) (CVE-2024-21626)", code...)
+	return append(code, launch.Call(unix.SYS_CHDIR, launch.Str(dir)))
 }
 
 func prefixes(dir string) []string {

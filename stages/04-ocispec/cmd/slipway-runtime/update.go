@@ -19,7 +19,7 @@ type updateOptions struct {
 	quota, rtRuntime, idle                int64
 	cpus, mems, memory, reservation, swap string
 	pids                                  int64
-	l3, bandwidth                         string
+	l3, bandwidth, kernel                 string
 }
 
 func newUpdate(g *global) *cobra.Command {
@@ -29,6 +29,9 @@ func newUpdate(g *global) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := one(cmd, args); err != nil {
 				return err
+			}
+			if o.kernel != "" {
+				g.out.warn("kernel memory limits are ignored")
 			}
 			r, err := o.read(cmd.Flags(), cmd.InOrStdin())
 			if err != nil {
@@ -56,6 +59,8 @@ func newUpdate(g *global) *cobra.Command {
 	f.StringVar(&o.memory, "memory", "", "memory limit (in bytes)")
 	f.StringVar(&o.reservation, "memory-reservation", "", "memory reservation or soft limit (in bytes)")
 	f.StringVar(&o.swap, "memory-swap", "", "total memory usage (memory + swap); set -1 to enable unlimited swap")
+	f.StringVar(&o.kernel, "kernel-memory", "", "ignored")
+	f.StringVar(&o.kernel, "kernel-memory-tcp", "", "ignored")
 	f.Int64Var(&o.pids, "pids-limit", 0, "maximum number of pids allowed in the container")
 	f.StringVar(&o.l3, "l3-cache-schema", "", "the string of Intel RDT/CAT L3 cache schema")
 	f.StringVar(&o.bandwidth, "mem-bw-schema", "", "the string of Intel RDT/MBA memory bandwidth schema")
