@@ -65,6 +65,8 @@ func read(bundle string) ([]byte, error) {
 	f, err := os.OpenFile(filepath.Join(bundle, "config.json"), os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("JSON specification file config.json not found in %s", bundle)
+	} else if errors.Is(err, unix.ENOTDIR) {
+		return nil, fmt.Errorf("%s is not a directory: a bundle is the one that config.json lies in", bundle)
 	} else if err != nil {
 		return nil, err
 	}

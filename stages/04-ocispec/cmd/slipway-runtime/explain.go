@@ -36,6 +36,7 @@ func newExplain(g *global) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().BoolVar(&asSVG, "svg", false, "draw the steps as two lines of time, the runtime's and the child's: an SVG picture")
+	cmd.MarkFlagsMutuallyExclusive("json", "svg")
 	return cmd
 }
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
 	"strconv"
 	"strings"
 
@@ -23,7 +25,7 @@ type debugger struct {
 	out   io.Writer
 	stops []string // as given: "*", numbers, parts of names
 
-	lines *bufio.Scanner
+	lines chan string // what is typed; closed at its end
 	plan  *launch.Plan
 	run   *launch.Run
 	at    map[int]bool // indexes of the steps to stop before
@@ -32,7 +34,8 @@ type debugger struct {
 
 // begin turns what was asked for into steps. A request that no step can fulfil is an error now, not a run without a stop.
 func (d *debugger) begin(p *launch.Plan, r *launch.Run) error {
-	d.plan, d.run, d.lines, d.at = p, r, bufio.NewScanner(d.in), map[int]bool{}
+	d.plan, d.run, d.lines, d.at = p, r, make(chan string), map[int]bool{}
+	go d.listen() // ends with this process: a read of a terminal cannot be ended
 	for _, stop := range d.stops {
 		if stop == everyStep {
 			d.each = true
@@ -100,12 +103,15 @@ const keys = "[Enter] or s: step, c: continue, r NAME: run to a step, l: list, q
 func (d *debugger) ask(n int) error {
 	for {
 		fmt.Fprintf(d.out, "    %s > ", keys)
-		if !d.lines.Scan() {
+		line, err := d.read()
+		if errors.Is(err, io.EOF) {
 			fmt.Fprintln(d.out)
 			d.each, d.at = false, nil
-			return d.lines.Err()
+			return nil
+		} else if err != nil {
+			return err
 		}
-		verb, rest, _ := strings.Cut(strings.TrimSpace(d.lines.Text()), " ")
+		verb, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 		switch verb {
 		case "", "s", "step":
 			d.each = true
@@ -128,6 +134,31 @@ func (d *debugger) ask(n int) error {
 		default:
 			fmt.Fprintf(d.out, "    %s: no such key\n", verb)
 		}
+	}
+}
+
+// read waits for a line, or for Ctrl-C, which means to abort: to die of it would leave half a container behind.
+func (d *debugger) read() (string, error) {
+	interrupt := make(chan os.Signal, 1)
+	signal.Notify(interrupt, os.Interrupt)
+	defer signal.Stop(interrupt)
+	select {
+	case <-interrupt:
+		fmt.Fprintln(d.out)
+		return "", errAborted
+	case line, ok := <-d.lines:
+		if !ok {
+			return "", io.EOF
+		}
+		return line, nil
+	}
+}
+
+// listen passes on the lines that are typed.
+func (d *debugger) listen() {
+	defer close(d.lines)
+	for typed := bufio.NewScanner(d.in); typed.Scan(); {
+		d.lines <- typed.Text()
 	}
 }
 
