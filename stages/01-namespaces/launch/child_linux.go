@@ -36,6 +36,7 @@ type child struct {
 	progress *uint64 // shared with the parent: the step being performed
 	slack    uintptr // Options.TimerSlack
 	rec      record
+	pidfd    int32 // of the child; the kernel fills it in for the parent
 }
 
 // spawn makes the child and, in it, walks the instructions. It returns in the
@@ -54,6 +55,7 @@ func spawn(ca *cloneArgs, c *child) (pid uintptr, errno syscall.Errno) {
 	if c.slack != 0 {
 		syscall.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_TIMERSLACK, c.slack, 0) // before the clone, since it becomes the child's default as well
 	}
+	ca.pidfd = uint64(uintptr(unsafe.Pointer(&c.pidfd))) // a number, which nobody adjusts: taken where the stack cannot move any more
 	pid, _, errno = syscall.RawSyscall(unix.SYS_CLONE3, uintptr(unsafe.Pointer(ca)), unsafe.Sizeof(*ca), 0)
 	if errno != 0 || pid != 0 {
 		afterFork()

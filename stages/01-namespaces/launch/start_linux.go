@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"slices"
 	"sync"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -161,8 +160,7 @@ func (l *launch) born() error {
 	}
 	l.run.slots[slotTalk], l.run.slots[slotParent] = uintptr(l.talk[1]), uintptr(l.talk[0])
 	c := l.plan.Steps[l.clone].Clone
-	pidfd := new(int32)
-	args := &cloneArgs{flags: c.Flags | unix.CLONE_PIDFD, pidfd: uint64(uintptr(unsafe.Pointer(pidfd))), exitSignal: uint64(unix.SIGCHLD)}
+	args := &cloneArgs{flags: c.Flags | unix.CLONE_PIDFD, exitSignal: uint64(unix.SIGCHLD)}
 	if c.Cgroup != 0 {
 		args.flags |= unix.CLONE_INTO_CGROUP
 		args.cgrp = uint64(l.run.slots[c.Cgroup])
@@ -170,13 +168,12 @@ func (l *launch) born() error {
 	kid := &child{ops: &l.prog.ops[0], n: uintptr(len(l.prog.ops)), slots: &l.run.slots, progress: l.shared.progress(), slack: uintptr(l.opt.TimerSlack)}
 	l.opt.Trace.started(l.clone)
 	pid, errno := spawn(args, kid)
-	runtime.KeepAlive(pidfd)
 	runtime.KeepAlive(kid)
 	runtime.KeepAlive(l.prog)
 	if errno != 0 {
 		return errno
 	}
-	l.run.pid, l.run.pidfd = int(pid), os.NewFile(uintptr(*pidfd), "pidfd")
+	l.run.pid, l.run.pidfd = int(pid), os.NewFile(uintptr(kid.pidfd), "pidfd")
 	l.closeChildEnds()
 	return nil
 }
