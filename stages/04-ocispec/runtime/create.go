@@ -50,6 +50,8 @@ type creation struct {
 	after *specs.LinuxResources // what is set once the container's process is in the group; nil: nothing
 	proc  *launch.Process
 	late  map[int]string
+
+	starved bool // the memory limit has killed the child
 }
 
 // Create makes a container up to its start gate. When it fails, nothing is left of it.
@@ -159,7 +161,7 @@ func (c *creation) launch(ctx context.Context, facts plan.Facts) error {
 	c.rt.tell(p)
 	c.late = p.Late()
 	c.proc, err = start(ctx, p.Plan, c.opts.Watch)
-	return startError(c.spec.Spec, err)
+	return c.orStarved(startError(c.spec.Spec, err))
 }
 
 func (c *creation) request() plan.Request {
@@ -216,7 +218,7 @@ func programError(program, step string, err error) error {
 func (c *creation) acts(ctx context.Context) plan.Acts {
 	return plan.Acts{
 		MakeCgroup:    func(*launch.Run) error { return c.makeGroup(ctx) },
-		RemoveCgroup:  func(*launch.Run) error { return c.group.Remove(context.WithoutCancel(ctx)) },
+		RemoveCgroup:  func(*launch.Run) error { return c.removeFailed(ctx) },
 		OpenCgroup:    func(r *launch.Run, s launch.Slot) error { return holdCgroup(r, c.group, s) },
 		JoinFiles:     func(r *launch.Run, s []launch.Slot) error { return holdJoinFiles(r, c.group, s) },
 		MoveIn:        moveIn(c.group, ""),

@@ -39,6 +39,22 @@ func TestAFullDiskUnderTheState(t *testing.T) {
 	require.Positive(t, failed)
 }
 
+// TestTooLittleMemoryIsSaid: the kernel kills the child with no more than a signal.
+func TestTooLittleMemoryIsSaid(t *testing.T) {
+	p := newPlace(t)
+	bundle := p.bundle(t, "true", func(s *specs.Spec) {
+		s.Linux.Resources = &specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: new(int64(64 << 10))}}
+	})
+	before := p.traces(t, bundle)
+	_, err := p.Create(t.Context(), runtime.CreateOptions{ID: "m", Bundle: bundle})
+	if err == nil {
+		require.NoError(t, p.Delete(t.Context(), "m", true))
+		t.Skip("needs a kernel that counts what a new process takes")
+	}
+	require.ErrorContains(t, err, "container init was OOM-killed (memory limit too low?): unable to start container process: ")
+	before.none(t, "a create that starved")
+}
+
 // fill leaves so many bytes free.
 func fill(name string, room int) error {
 	f, err := os.Create(name)
