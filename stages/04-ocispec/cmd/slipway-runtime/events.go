@@ -46,11 +46,8 @@ type event struct {
 
 func runEvents(ctx context.Context, w io.Writer, rt *runtime.Runtime, id string, interval time.Duration, once bool) error {
 	out := json.NewEncoder(w)
-	s, group, err := rt.Stats(id)
-	if err != nil {
-		return err
-	}
-	if err := out.Encode(event{"stats", id, runcStats(s)}); err != nil || once {
+	group, err := encodeStats(out, rt, id)
+	if err != nil || once {
 		return err
 	}
 	oom, err := group.OOM(ctx)
@@ -68,16 +65,26 @@ func runEvents(ctx context.Context, w io.Writer, rt *runtime.Runtime, id string,
 			}
 			err = out.Encode(event{Type: "oom", ID: id})
 		case <-tick.C:
-			s, _, statsErr := rt.Stats(id)
-			if stopped, ok := errors.AsType[*lifecycle.Error](statsErr); ok && stopped.Status == lifecycle.Stopped {
+			_, err = encodeStats(out, rt, id)
+			if stopped, ok := errors.AsType[*lifecycle.Error](err); ok && stopped.Status == lifecycle.Stopped {
 				return nil
-			}
-			if err = statsErr; err == nil {
-				err = out.Encode(event{"stats", id, runcStats(s)})
 			}
 		}
 		if err != nil {
 			return err
 		}
 	}
+}
+
+// encodeStats writes one line of accounts.
+func encodeStats(out *json.Encoder, rt *runtime.Runtime, id string) (*cgroup.Group, error) {
+	s, group, err := rt.Stats(id)
+	if err != nil {
+		return nil, err
+	}
+	more, err := group.V1Details()
+	if err != nil {
+		return nil, err
+	}
+	return group, out.Encode(event{"stats", id, runcStats(s, more)})
 }

@@ -41,6 +41,9 @@ func featureList() features.Features {
 		OCIVersionMin: "1.0.0", OCIVersionMax: specs.Version,
 		Hooks:        []string{"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"},
 		MountOptions: options,
+		Annotations: map[string]string{ // the names that runc and crun have given them
+			"org.opencontainers.runc.checkpoint.enabled": "true",
+		},
 		// the first is a prefix (features.md, "Unsafe annotations in config.json")
 		PotentiallyUnsafeConfigAnnotations: []string{"org.systemd.property.", "org.criu.config"},
 		Linux: &features.Linux{
