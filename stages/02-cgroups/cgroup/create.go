@@ -76,6 +76,9 @@ func (p place) mkdirAll() (made []place, err error) {
 		}
 		above, err := up.mkdirAll()
 		made = append(made, above...)
+		if err == nil && len(above) > 0 && p.tree.version == 1 && p.tree.serves("cpuset") {
+			err = up.cloneChildren()
+		}
 		if err != nil {
 			return made, err
 		}
@@ -96,6 +99,10 @@ func (p place) mkdir() error {
 	}
 	return nil
 }
+
+// cloneChildren lets the groups that will be made below a new parent begin with its CPUs and memory nodes (cgroup-v1/cpusets.rst, "What
+// does clone_children do"). To write them into each costs a look at every sibling, and new scheduling domains for the machine.
+func (p place) cloneChildren() error { return p.write("cgroup.clone_children", "1") }
 
 // fillCpuset copies cpuset.cpus and cpuset.mems from the parent where they are empty (cpusets(7)). An empty
 // parent is filled first: it is one that somebody is just creating, or whose creator died in between.

@@ -3,6 +3,8 @@ package cgroup
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -58,6 +60,33 @@ func TestCpuset(t *testing.T) {
 	err := g.Set(&specs.LinuxResources{CPU: &specs.LinuxCPU{Cpus: "4000"}})
 	require.ErrorContains(t, err, `write "4000": write `)
 	require.ErrorContains(t, err, "cpuset.cpus")
+}
+
+// A parent that Create makes hands its CPUs to the groups below it by itself; one that was there is left as it is.
+func TestNewParentsPassTheirCPUsOn(t *testing.T) {
+	g := newGroup(t)
+	needs(t, g.layout, "cpuset")
+	if g.layout.mode == V2 {
+		return // there an empty set is the parent's
+	}
+	read := func(g *Group, file string) string {
+		i := slices.IndexFunc(g.places, func(p place) bool { return p.tree.serves("cpuset") })
+		text, err := g.places[i].read(file)
+		require.NoError(t, err)
+		return strings.TrimSpace(text)
+	}
+	before := read(g, "cgroup.clone_children")
+	for _, name := range []string{"/new/first", "/new/second"} {
+		below, err := g.layout.Group(g.path + name)
+		require.NoError(t, err)
+		require.NoError(t, below.Create())
+		require.Equal(t, read(g, "cpuset.cpus"), read(below, "cpuset.cpus"), name)
+		require.Equal(t, read(g, "cpuset.mems"), read(below, "cpuset.mems"), name)
+	}
+	parent, err := g.layout.Group(g.path + "/new")
+	require.NoError(t, err)
+	require.Equal(t, "1", read(parent, "cgroup.clone_children"))
+	require.Equal(t, before, read(g, "cgroup.clone_children"))
 }
 
 func TestDeviceList(t *testing.T) {
