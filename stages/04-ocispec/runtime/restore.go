@@ -2,25 +2,16 @@ package runtime
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"path/filepath"
-	"regexp"
-	"strconv"
-	"strings"
 
-	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/slipway-engine/slipway/stages/01-namespaces/launch"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/criu"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/devices"
-	"github.com/slipway-engine/slipway/stages/04-ocispec/lifecycle"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/plan"
-	"github.com/slipway-engine/slipway/stages/04-ocispec/state"
 )
 
 // RestoreOptions are what restore is asked for.
@@ -145,77 +136,6 @@ func (r *restoration) mountPoints(ctx context.Context, facts plan.Facts) error {
 	return errors.Join(err, proc.Close())
 }
 
-func (r *restoration) closeInherited() {
-	for _, f := range r.inherited {
-		_ = f.Close() // criu has its copies
-	}
-}
-
-// root is where criu finds the root file system, in its own mount namespace.
-func (r *restoration) root() string { return filepath.Join(r.dir.Path, "criu-root") }
-
-func (r *restoration) request() (*criu.Request, error) {
-	o := r.job.base()
-	o.Root, o.EvasiveDevices, o.Sibling = r.root(), true, true
-	o.ConfigFile, o.LSMProfile, o.LSMMountContext = configFile(r.Annotations), r.opts.LSMProfile, r.opts.LSMMountContext
-	if o.LSMProfile != "" || o.LSMMountContext != "" {
-		if err := r.job.need(lsmCRIU, "--lsm-profile and --lsm-mount-context"); err != nil {
-			return nil, err
-		}
-	}
-	o.ExternalMounts = restoreMounts(r.externals)
-	if err := r.namespaces(o); err != nil {
-		return nil, err
-	}
-	var err error
-	o.InheritFDs, err = r.streams(o.InheritFDs)
-	return &criu.Request{Type: criu.Restore, Options: o}, err
-}
-
-// namespaces gives criu those that config.json joins.
-func (r *restoration) namespaces(o *criu.Options) error {
-	for _, n := range r.spec.Linux.Namespaces {
-		switch {
-		case n.Path == "":
-		case n.Type == specs.NetworkNamespace || n.Type == specs.PIDNamespace:
-			if err := r.job.needExternal(n.Type); err != nil {
-				return err
-			}
-			f, err := os.Open(n.Path)
-			if err != nil {
-				return fmt.Errorf("requested %s namespace %s: %w", n.Type, n.Path, err)
-			}
-			r.inherited = append(r.inherited, f)
-			o.InheritFDs = append(o.InheritFDs, criu.InheritFD{Key: externalKey(n.Type), FD: 3 + len(r.inherited)})
-		case n.Type == specs.CgroupNamespace:
-			return fmt.Errorf("linux.namespaces: criu cannot join the cgroup namespace %s", n.Path)
-		default:
-			o.JoinNamespaces = append(o.JoinNamespaces, criu.Pair{Key: namespaceFiles()[n.Type], Value: n.Path})
-		}
-	}
-	return nil
-}
-
-// streams puts our own standard streams in the place of the pipes that the container's were.
-func (r *restoration) streams(list []criu.InheritFD) ([]criu.InheritFD, error) {
-	f, err := os.Open(filepath.Join(r.job.opts.ImagePath, descriptorsName))
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	var names []string
-	if err := json.NewDecoder(io.LimitReader(f, maxDescriptors)).Decode(&names); err != nil {
-		return nil, fmt.Errorf("%s: %w", descriptorsName, err)
-	}
-	pipe := regexp.MustCompile(`^pipe:\[\d+\]$`)
-	for fd, name := range names[:min(len(names), 3)] {
-		if pipe.MatchString(name) {
-			list = append(list, criu.InheritFD{Key: name, FD: fd})
-		}
-	}
-	return list, nil
-}
-
 // run starts criu inside the container's budget and waits until it has put everything in its place.
 func (r *restoration) run(ctx context.Context, request *criu.Request) (err error) {
 	ours, theirs, err := criu.Socket()
@@ -256,86 +176,4 @@ func (r *restoration) run(ctx context.Context, request *criu.Request) (err error
 		return errors.New("criu has restored nothing")
 	}
 	return errors.Join(os.Remove(r.root()))
-}
-
-// joinBudget moves criu into the container's cgroup, and tells it where that is: what it restores belongs there.
-func (r *restoration) joinBudget(pid int, o *criu.Options) error {
-	if r.group == nil {
-		return nil
-	}
-	if err := r.group.Join(pid); err != nil {
-		return err
-	}
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cgroup")
-	if err != nil {
-		return err
-	}
-	for line := range strings.Lines(string(text)) { // number:controllers:path, cgroups(7)
-		f := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3)
-		if len(f) == 3 {
-			o.CgroupRoots = append(o.CgroupRoots, criu.Pair{Key: f[1], Value: f[2]})
-		}
-	}
-	return nil
-}
-
-// moment is what criu waits for: the hooks, the record, the terminal's way.
-func (r *restoration) moment(ctx context.Context, resp *criu.Response, f *os.File) error {
-	if f != nil {
-		defer f.Close()
-	}
-	switch resp.Script {
-	case "setup-namespaces":
-		if r.spec.Hooks == nil {
-			return nil
-		}
-		st := r.ociState(lifecycle.Created, resp.PID)
-		if err := runHooks(ctx, "prestart", r.spec.Hooks.Prestart, st); err != nil { //nolint:staticcheck // Docker uses prestart
-			return err
-		}
-		return runHooks(ctx, "createRuntime", r.spec.Hooks.CreateRuntime, r.ociState(lifecycle.Creating, resp.PID))
-	case "post-restore":
-		return r.restored(resp.PID)
-	case "orphan-pts-master":
-		return r.sendTerminal(f)
-	}
-	return nil
-}
-
-// restored records the first process, which does not run yet.
-func (r *restoration) restored(pid int) (err error) {
-	r.pid = pid
-	if err := stillReadonly(pid, r.externals); err != nil {
-		return err
-	}
-	if r.Process, err = state.Identify(pid); err != nil {
-		return err
-	}
-	if err := r.dir.Put(r.Record); err != nil {
-		return err
-	}
-	r.proc, err = launch.Adopt(pid)
-	return err
-}
-
-// sendTerminal passes the master of the terminal that the container had to whoever asked for it.
-func (r *restoration) sendTerminal(master *os.File) error {
-	if master == nil {
-		return errors.New("a terminal without a descriptor")
-	}
-	if r.creation.opts.Terminal == nil {
-		return errors.New("the container has a terminal: cannot restore it without a console socket")
-	}
-	socket, err := r.creation.opts.Terminal()
-	if err != nil {
-		return err
-	}
-	defer socket.Close()
-	if err := unix.Sendmsg(int(socket.Fd()), []byte("/dev/ptmx"), unix.UnixRights(int(master.Fd())), nil, 0); err != nil {
-		return fmt.Errorf("send the terminal: %w", err)
-	}
-	if r.creation.opts.Attach != nil {
-		return r.creation.opts.Attach()
-	}
-	return nil
 }
