@@ -41,6 +41,7 @@ type compiler struct {
 	signals, mask              *launch.Mem // held back until start, and what was before
 	gate, conn, cgroup, socket launch.Slot
 	label                      launch.Slot   // /proc/self/attr/exec
+	mail                       launch.Slot   // exec by an ordinary user: where the seccomp listener is sent
 	files                      []launch.Slot // v1: what the child writes itself into
 	joining                    bool          // exec: all namespaces are there already
 	root                       *enter.Root

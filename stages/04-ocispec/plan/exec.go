@@ -49,7 +49,7 @@ func (c *compiler) enterContainer(needed ...launch.Slot) []launch.Step {
 		c.cgroup = c.slots.Take()
 		steps = append(steps, parent("open the cgroup", "clone3(2), CLONE_INTO_CGROUP", func(r *launch.Run) error { return c.acts.OpenCgroup(r, c.cgroup) }))
 	}
-	steps = append(steps, c.openJoinFiles()...)
+	steps = append(append(steps, c.openJoinFiles()...), c.openMail()...)
 	if c.proc.Terminal && c.req.ConsoleSocket {
 		c.socket = c.slots.Take()
 		steps = append(steps, parent("connect to the console socket", "the terminal's master will be sent there", func(r *launch.Run) error { return c.acts.ConsoleSocket(r, c.socket) }))
@@ -72,8 +72,10 @@ func (c *compiler) enterContainer(needed ...launch.Slot) []launch.Step {
 		if c.socket != 0 {
 			needed = append(needed, c.socket)
 		}
-		if c.label != 0 {
-			needed = append(needed, c.label)
+		for _, s := range []launch.Slot{c.label, c.mail} {
+			if s != 0 {
+				needed = append(needed, s)
+			}
 		}
 		steps = append(steps, launch.KeepOnly(3+c.req.PreserveFDs, "nothing of the host is open when those inside see the process (CVE-2016-9962)", needed...))
 		steps = append(steps, launch.Below(0, "inside", "pid_namespaces(7): nobody moves into one, but children are born there; clone(2), CLONE_PARENT: still our child"))

@@ -96,7 +96,9 @@ type Acts struct {
 	LeaveResctrl  func(*launch.Run) error
 	Streams       func(r *launch.Run, in, out launch.Slot) error // a hook's
 	Listener      func(*launch.Run, launch.Slot) error           // exec: give the seccomp listener to its agent
-	OpenTarget    func(*launch.Run, launch.Slot) error           // exec: the container's pidfd
+	OpenMail      func(*launch.Run, launch.Slot) error           // exec by an ordinary user: where the listener is sent to
+	CloseMail     func(*launch.Run) error
+	OpenTarget    func(*launch.Run, launch.Slot) error // exec: the container's pidfd
 }
 
 // flag is the CLONE_NEW* of a namespace kind.

@@ -140,13 +140,16 @@ func (c *Container) forExec(s *specs.Spec, cgroup []string) (facts plan.Facts, a
 	if err != nil {
 		return facts, acts, err
 	}
+	m := &mail{}
 	return facts, plan.Acts{
+		OpenMail:  m.open,
+		CloseMail: func(*launch.Run) error { return m.close() },
 		OpenTarget: func(r *launch.Run, slot launch.Slot) error {
 			return holdTarget(r, c.Process, slot, slices.Contains(facts.Join, specs.PIDNamespace) && !facts.JoinsPIDInside(s.Process))
 		},
 		OpenCgroup: func(r *launch.Run, slot launch.Slot) error { return holdCgroup(r, group, slot) },
 		JoinFiles:  func(r *launch.Run, slots []launch.Slot) error { return holdJoinFiles(r, group, slots) },
 		MoveIn:     move,
-		Listener:   c.listenerStep(s, c.ociState(lifecycle.Running, c.Process.PID)),
+		Listener:   c.listenerStep(s, c.ociState(lifecycle.Running, c.Process.PID), m),
 	}, nil
 }

@@ -79,9 +79,9 @@ func (c *Container) openGate() error {
 
 func (c *Container) hear(fd int) error {
 	buf := make([]byte, 64)
-	n, err := readGate(fd, buf)
+	n, listener, err := readGift(fd, buf)
 	if number, ok := launch.Gift(buf[:max(n, 0)]); ok && err == nil {
-		if err := c.serveListener(fd, number); err != nil {
+		if err := c.serveListener(fd, number, listener); err != nil {
 			return fmt.Errorf("unable to start container process: %w", err)
 		}
 		n, err = readGate(fd, buf)

@@ -59,9 +59,12 @@ func permissive(action specs.LinuxSeccompAction) bool {
 	return action == specs.ActAllow || action == specs.ActLog || action == specs.ActTrace
 }
 
-// Notifies tells whether some call is decided by an agent that listens (seccomp_unotify(2)).
-func Notifies(p *specs.LinuxSeccomp) bool {
-	return slices.ContainsFunc(p.Syscalls, func(s specs.LinuxSyscall) bool { return s.Action == specs.ActNotify })
+// Notifies tells whether some call, or one of those that are named, is decided by an agent that listens (seccomp_unotify(2)).
+func Notifies(p *specs.LinuxSeccomp, names ...string) bool {
+	return slices.ContainsFunc(p.Syscalls, func(s specs.LinuxSyscall) bool {
+		named := func(name string) bool { return slices.Contains(s.Names, name) }
+		return s.Action == specs.ActNotify && (len(names) == 0 || slices.ContainsFunc(names, named))
+	})
 }
 
 // notifiable refuses what would leave a process waiting for an agent that has not got the listener yet: the runtime's own

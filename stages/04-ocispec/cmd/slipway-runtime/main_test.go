@@ -17,7 +17,7 @@ func TestMain(m *testing.M) {
 	if systemd() { // it must know the processes by their numbers
 		keep = shield.KeepPIDs
 	}
-	testscript.Main(shield.Around(m, keep), map[string]func(){"slipway-runtime": main, "runc": main})
+	testscript.Main(shield.Around(m, keep), map[string]func(){"slipway-runtime": main, "runc": main, "seccomp-agent": agent})
 }
 
 // TestScripts runs testdata/*.txtar: the command line as its callers use it. $WORK/b is a bundle with a static shell.
