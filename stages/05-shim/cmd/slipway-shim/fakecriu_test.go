@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -43,8 +44,11 @@ func (f fake) restore() error {
 	if err := os.WriteFile(filepath.Join(f.work, "restore.log"), []byte(strings.Join(os.Args[1:], " ")), 0o600); err != nil {
 		return err
 	}
-	if _, err := os.Stat(filepath.Join(f.images, "broken")); err == nil {
+	if exists(filepath.Join(f.images, "broken")) {
 		return errors.New("criu failed: type RESTORE errno 0")
+	}
+	for exists(filepath.Join(f.images, "slow")) { // until the test takes it away
+		time.Sleep(5 * time.Millisecond)
 	}
 	program, err := os.ReadFile(filepath.Join(f.images, "program"))
 	if err != nil {
@@ -63,6 +67,11 @@ func (f fake) restore() error {
 		return err
 	}
 	return os.WriteFile(f.file("pid"), []byte(strconv.Itoa(pid)), 0o600)
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 // leaveOnTerminal is leave with a terminal, whose master goes to the console socket.

@@ -187,3 +187,30 @@ func TestBeforeItIsRestored(t *testing.T) {
 	assert.Eventually(t, func() bool { return len(waited) == 1 }, 10*time.Second, 10*time.Millisecond)
 	require.Equal(t, codes.NotFound, status.Code(<-waited), "it never ended: it never was")
 }
+
+// TestDeleteWaitsForARestore: what is just coming to life is not taken for what has none.
+func TestDeleteWaitsForARestore(t *testing.T) {
+	h := newHost(t, "exec sleep 60", nil)
+	images := checkpointed(t, h)
+	slow := filepath.Join(images, "slow")
+	require.NoError(t, os.WriteFile(slow, nil, 0o600))
+	t.Cleanup(func() { os.Remove(slow) })
+	_, err := h.createFrom(images, stdioURIs{})
+	require.NoError(t, err)
+	started, deleted := make(chan error, 1), make(chan error, 1)
+	go func() { started <- h.startInit() }()
+	require.Eventually(t, func() bool {
+		logs, _ := filepath.Glob(filepath.Join(h.bundle, "criu-work-*", "restore.log"))
+		return len(logs) == 1
+	}, 10*time.Second, 5*time.Millisecond)
+	require.Equal(t, task.Status_CREATED, h.state().Status)
+	go func() {
+		_, err := h.delete("")
+		deleted <- err
+	}()
+	require.Never(t, func() bool { return len(deleted) > 0 }, 200*time.Millisecond, 20*time.Millisecond)
+	require.NoError(t, os.Remove(slow))
+	require.NoError(t, <-started)
+	require.Equal(t, codes.FailedPrecondition, status.Code(<-deleted), "it runs")
+	require.Equal(t, task.Status_RUNNING, h.state().Status)
+}
