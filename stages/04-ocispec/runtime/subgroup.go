@@ -89,6 +89,9 @@ func (c *Container) execPlace(args []string, facts *plan.Facts) (*cgroup.Group, 
 		return nil, nil, err
 	}
 	if c.rt.rootless() && !base.MovesIn() && !group.Reachable() {
+		if len(args) > 0 {
+			return nil, nil, fmt.Errorf("exec --cgroup: the caller may not move a process to %s: %w", group.Path(), unix.EACCES)
+		}
 		c.rt.Warn("cgroup " + group.Path() + ": the caller may not move a process there, so the new one stays where the caller is")
 		return nil, nil, nil
 	}
