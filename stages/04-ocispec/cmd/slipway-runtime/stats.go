@@ -63,8 +63,6 @@ type cpuData struct {
 		Periods          uint64 `json:"periods,omitempty"`
 		ThrottledPeriods uint64 `json:"throttledPeriods,omitempty"`
 		ThrottledTime    uint64 `json:"throttledTime,omitempty"`
-		Bursts           uint64 `json:"burstsPeriods,omitempty"`
-		Burst            uint64 `json:"burstTime,omitempty"`
 	} `json:"throttling"`
 	Stalls *stallsData `json:"psi,omitempty"`
 }
@@ -118,7 +116,6 @@ func runcStats(s *cgroup.Stats, more *cgroup.V1Details) statsData {
 	d.CPU.Usage.Total, d.CPU.Usage.Kernel, d.CPU.Usage.User = uint64(s.CPU.Usage), uint64(s.CPU.System), uint64(s.CPU.User)
 	d.CPU.Usage.PerCPU = nanoseconds(s.CPU.PerCPU)
 	d.CPU.Throttling.Periods, d.CPU.Throttling.ThrottledPeriods, d.CPU.Throttling.ThrottledTime = s.CPU.Periods, s.CPU.ThrottledPeriods, uint64(s.CPU.Throttled)
-	d.CPU.Throttling.Bursts, d.CPU.Throttling.Burst = s.CPU.Bursts, uint64(s.CPU.Burst)
 	m := s.Memory
 	d.Memory = memoryData{Cache: m.Cache, Usage: memoryEntry{m.Limit, m.Usage, m.Max, m.Failures}, Raw: m.Raw, Swap: memoryEntry{Limit: m.SwapLimit, Usage: m.Swap}}
 	if m.MemSW != nil {
