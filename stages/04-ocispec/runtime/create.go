@@ -75,6 +75,7 @@ func (rt *Runtime) Create(ctx context.Context, opts CreateOptions) (proc *launch
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.dir.Remove())
+			c.poststop(context.WithoutCancel(ctx)) // runtime-spec runtime.md, lifecycle: after a hook that fails come steps 12 and 13
 		}
 		err = errors.Join(err, c.Close())
 	}()

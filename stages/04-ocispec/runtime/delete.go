@@ -70,7 +70,7 @@ func (c *Container) recall() {
 }
 
 // remove ends what runs and clears up, in the reverse order of create. The poststop hooks come last; a failing one is a warning
-// (runtime-spec runtime.md, lifecycle).
+// (runtime-spec runtime.md, lifecycle, step 13).
 func (c *Container) remove(ctx context.Context) error {
 	if err := c.end(ctx); err != nil {
 		return err
@@ -89,15 +89,20 @@ func (c *Container) remove(ctx context.Context) error {
 	if err := c.dir.Remove(); err != nil {
 		return err
 	}
+	c.poststop(ctx)
+	return nil
+}
+
+// poststop runs the last hooks; each is run, whatever the others say.
+func (c *Container) poststop(ctx context.Context) {
 	if c.Hooks == nil {
-		return nil
+		return
 	}
 	for i := range c.Hooks.Poststop {
 		if err := runHooks(ctx, "poststop", c.Hooks.Poststop[i:i+1], c.ociState(lifecycle.Stopped, 0)); err != nil {
 			c.rt.Warn(err.Error())
 		}
 	}
-	return nil
 }
 
 // removeGroup ends whoever is left in the container's cgroup and removes it.

@@ -4,10 +4,15 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/stretchr/testify/require"
+
+	"github.com/slipway-engine/slipway/stages/04-ocispec/lifecycle"
+	"github.com/slipway-engine/slipway/stages/04-ocispec/runtime"
+	"github.com/slipway-engine/slipway/stages/04-ocispec/state"
 )
 
 func TestHooksInTheirOrder(t *testing.T) {
@@ -34,5 +39,42 @@ func TestHooksInTheirOrder(t *testing.T) {
 		require.NoError(t, json.Unmarshal(text, &st), string(text))
 		require.Equal(t, specs.ContainerState(want), st.Status, name)
 		require.Equal(t, want == "stopped", st.Pid == 0, name)
+	}
+}
+
+// TestAFailingHookEndsTheContainer: runtime-spec runtime.md, lifecycle: the runtime generates an error, stops the container and
+// continues with its destruction, of which the poststop hooks are the end.
+func TestAFailingHookEndsTheContainer(t *testing.T) {
+	fails := []specs.Hook{{Path: "/bin/sh", Args: []string{"sh", "-c", "exit 3"}}}
+	for kind, set := range map[string]func(*specs.Hooks){
+		"prestart":        func(h *specs.Hooks) { h.Prestart = fails }, //nolint:staticcheck // Docker uses prestart
+		"createRuntime":   func(h *specs.Hooks) { h.CreateRuntime = fails },
+		"createContainer": func(h *specs.Hooks) { h.CreateContainer = fails },
+		"startContainer":  func(h *specs.Hooks) { h.StartContainer = fails },
+		"poststart":       func(h *specs.Hooks) { h.Poststart = fails },
+	} {
+		t.Run(kind, func(t *testing.T) {
+			p := newPlace(t)
+			last := filepath.Join(t.TempDir(), "poststop")
+			bundle := p.bundle(t, "sleep 1000", func(s *specs.Spec) {
+				s.Hooks = &specs.Hooks{Poststop: []specs.Hook{{Path: "/bin/sh", Args: []string{"sh", "-c", "cat >>" + last}}}}
+				set(s.Hooks)
+			})
+			_, err := p.Create(t.Context(), runtime.CreateOptions{ID: "c", Bundle: bundle})
+			if strings.HasPrefix(kind, "create") || kind == "prestart" {
+				require.ErrorContains(t, err, "error running "+kind+" hook #0: /bin/sh: exit status 3")
+			} else {
+				require.NoError(t, err)
+				require.ErrorContains(t, p.Start(t.Context(), "c"), "error running "+kind+" hook #0: /bin/sh: exit status 3")
+				require.Equal(t, lifecycle.Stopped, p.status(t))
+				require.NoFileExists(t, last)
+				require.NoError(t, p.Delete(t.Context(), "c", false))
+			}
+			text, err := os.ReadFile(last)
+			require.NoError(t, err)
+			require.Contains(t, string(text), `"status":"stopped"`)
+			require.Equal(t, 1, strings.Count(string(text), "ociVersion"), "once")
+			require.ErrorIs(t, p.Delete(t.Context(), "c", false), state.ErrNotExist)
+		})
 	}
 }

@@ -23,11 +23,12 @@ func (rt *Runtime) Start(ctx context.Context, id string) error {
 	return rt.with(id, lifecycle.Start, func(c *Container) error { return c.start(ctx) })
 }
 
+// start ends a container one of whose hooks fails (runtime-spec runtime.md, lifecycle, steps 7 and 9).
 func (c *Container) start(ctx context.Context) error {
 	st := c.ociState(lifecycle.Created, c.Process.PID)
 	if c.Hooks != nil {
 		if err := c.startHooks(ctx, c.Hooks.StartContainer, st); err != nil {
-			return err
+			return errors.Join(err, c.end(ctx))
 		}
 	}
 	if err := c.openGate(); err != nil {
@@ -37,7 +38,10 @@ func (c *Container) start(ctx context.Context) error {
 		return nil
 	}
 	st.Status = "running"
-	return runHooks(ctx, "poststart", c.Hooks.Poststart, st)
+	if err := runHooks(ctx, "poststart", c.Hooks.Poststart, st); err != nil {
+		return errors.Join(err, c.end(ctx))
+	}
+	return nil
 }
 
 // withEnv gives hooks that say nothing of their environment the process's own: they run in its place, just before it.
