@@ -26,14 +26,15 @@ func (r *Root) maskedPaths() []launch.Step {
 }
 
 // mask hides one path. The first directory gets a new tmpfs, by its descriptor, and the others the same one: each would cost the
-// kernel's memory and time.
+// kernel's memory and time. Trying /dev/null on a directory would cost time as well: a copy of a mount that is not mounted makes the
+// kernel wait for all processors when it goes (synchronize_rcu in namespace_unlock).
 func (r *Root) mask(path string) []launch.Instr {
 	return []launch.Instr{
-		openIn(r.root, relative(path), unix.O_PATH, inRoot, r.target, "open").On(unix.ENOENT, launch.Next).On(unix.ENOTDIR, launch.Next),
+		openIn(r.root, relative(path), unix.O_PATH|unix.O_DIRECTORY, inRoot, r.target, "open").On(unix.ENOENT, launch.Next).On(unix.ENOTDIR, "file").Goto("directory"),
+		openIn(r.root, relative(path), unix.O_PATH, inRoot, r.target, "file").On(unix.ENOENT, launch.Next).On(unix.ENOTDIR, launch.Next),
 		clone(r.null, 0, r.tree),
-		attach(r.tree, r.target).On(unix.ENOTDIR, "directory").On(unix.EINVAL, "directory").Goto("done"),
-		closeSlot(r.tree).At("directory"),
-		launch.Have(r.empty).On(unix.EPIPE, "first"),
+		attach(r.tree, r.target).Goto("done"),
+		launch.Have(r.empty).At("directory").On(unix.EPIPE, "first"),
 		clone(r.empty, 0, r.tree),
 		attach(r.tree, r.target).Goto("done"),
 		launch.Call(unix.SYS_FSOPEN, launch.Str("tmpfs"), launch.Int(unix.FSOPEN_CLOEXEC)).Into(r.tree).At("first"),
