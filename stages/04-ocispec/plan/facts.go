@@ -21,6 +21,7 @@ type Facts struct {
 	Permitted   caps.Mask                  // what the child has until it gives it up
 	Rootless    bool                       // we are not root of the host
 	NoFile      [2]uint64                  // RLIMIT_NOFILE, soft and hard, as we were given it
+	OOMScore    *int                       // our own oom_score_adj, with which the child is born; nil: not known
 	Files       map[string]bool            // sources of binds that are not directories
 	Modes       map[string]uint32          // permissions of directories in the image that a tmpfs will cover
 	Targets     map[string]string          // where in the image a mount's target lies that is behind a dangling link

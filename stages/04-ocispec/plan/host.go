@@ -23,9 +23,10 @@ func writeProc(pid int, name, text string) error {
 	return errors.Join(err, f.Close())
 }
 
+// oomScore is a step only where something changes: the child would have to wait for us.
 func (c *compiler) oomScore() []launch.Step {
-	score := c.proc.OOMScoreAdj
-	if score == nil {
+	score, born := c.proc.OOMScoreAdj, c.facts.OOMScore
+	if score == nil || born != nil && *born == *score {
 		return nil
 	}
 	return []launch.Step{parent(fmt.Sprintf("set oom_score_adj to %d", *score), "proc_pid_oom_score_adj(5); config.json process.oomScoreAdj", func(r *launch.Run) error {

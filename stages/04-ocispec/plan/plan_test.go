@@ -177,6 +177,15 @@ func TestACgroupNamespaceWaitsUntilTheGroupIsJoined(t *testing.T) {
 	require.Less(t, position(t, names, "join cgroup"), position(t, names, "unshare the cgroup namespace"))
 }
 
+func TestTheOOMScoreIsSetWhereItChanges(t *testing.T) {
+	s, f := load(t, "docker"), v2()
+	require.Contains(t, steps(t, s, f), "set oom_score_adj to 0", "nobody knows ours")
+	f.OOMScore = new(0)
+	require.NotContains(t, steps(t, s, f), "set oom_score_adj to 0", "the child is born with it")
+	f.OOMScore = new(-500)
+	require.Contains(t, steps(t, s, f), "set oom_score_adj to 0")
+}
+
 func TestOptionsThatAreRefused(t *testing.T) {
 	s := load(t, "docker")
 	s.Mounts[0].Options = append(s.Mounts[0].Options, "tmpcopyup")

@@ -135,6 +135,7 @@ func (c *Container) forExec(s *specs.Spec, cgroup []string) (facts plan.Facts, a
 	if slices.Contains(facts.Join, specs.UserNamespace) {
 		facts.Bounding, facts.Permitted = all(), all()
 	}
+	facts.OOMScore = ownOOMScore(s.Process)
 	facts.Home = homeOf("/proc/"+strconv.Itoa(c.Process.PID)+"/root", s.Process.User.UID)
 	group, move, err := c.execPlace(cgroup, &facts)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	goruntime "runtime"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -47,6 +48,22 @@ func ownFacts() (plan.Facts, error) {
 	return f, nil
 }
 
+// ownOOMScore is ours, where a process asks for one; nil where that cannot be read.
+func ownOOMScore(p *specs.Process) *int {
+	if p.OOMScoreAdj == nil {
+		return nil
+	}
+	text, err := os.ReadFile("/proc/self/oom_score_adj")
+	if err != nil {
+		return nil
+	}
+	score, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return nil
+	}
+	return &score
+}
+
 // Facts gathers what the plan of a configuration depends on. Nothing is made or changed.
 func (rt *Runtime) Facts(s *specs.Spec, id string) (plan.Facts, *cgroup.Group, error) {
 	f, err := ownFacts()
@@ -62,6 +79,7 @@ func (rt *Runtime) Facts(s *specs.Spec, id string) (plan.Facts, *cgroup.Group, e
 	if err := canEnforce(s, f); err != nil {
 		return f, nil, err
 	}
+	f.OOMScore = ownOOMScore(s.Process)
 	f.Files = fileSources(s.Mounts)
 	f.Modes, f.Targets = coveredModes(s), danglingTargets(s)
 	f.Home = homeOf(s.Root.Path, s.Process.User.UID)
