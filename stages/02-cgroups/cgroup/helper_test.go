@@ -67,7 +67,11 @@ func leftovers() (left []string) {
 	return left
 }
 
-func testRoot() string { return fmt.Sprintf("/slipway-cgroup-test-%d", os.Getpid()) }
+// testRoot has the pid namespace in its name, too: cgroups are the machine's, and in another namespace somebody may have our number.
+func testRoot() string {
+	space, _ := os.Readlink("/proc/self/ns/pid") // pid:[4026531836]
+	return fmt.Sprintf("/slipway-cgroup-test-%d-%s", os.Getpid(), strings.Trim(space, "pid:[]"))
+}
 
 // help is a helper's life: it waits for a line (so that it can be moved into its group first), works, says
 // "done", and stays until its stdin ends.

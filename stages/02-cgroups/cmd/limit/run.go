@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strconv"
 	"time"
 
 	"github.com/slipway-engine/slipway/stages/02-cgroups/cgroup"
@@ -53,7 +54,7 @@ func runRun(ctx context.Context, t terminal, o *runOptions, args []string) (err 
 		return startError{err}
 	}
 	if o.name == "" {
-		o.name, o.remove = fmt.Sprintf("run-%d", os.Getpid()), true
+		o.name, o.remove = ownName(), true
 	}
 	g, err := o.group()
 	if err != nil {
@@ -82,6 +83,20 @@ func runRun(ctx context.Context, t terminal, o *runOptions, args []string) (err 
 		return exitCode(code)
 	}
 	return nil
+}
+
+// initialPIDs is the number of the machine's first pid namespace (include/linux/proc_ns.h, PROC_PID_INIT_INO).
+const initialPIDs = 0xEFFFFFFC
+
+// ownName is a name for this run alone. A process id is one within its pid namespace only, and cgroups have none: in a namespace
+// other than the machine's first that one's number follows.
+func ownName() string {
+	name := fmt.Sprintf("run-%d", os.Getpid())
+	var st unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/pid", &st); err == nil && st.Ino != initialPIDs {
+		name += strconv.FormatUint(st.Ino, 10)
+	}
+	return name
 }
 
 // group is the one to run in: a directory, or with --systemd the unit limit-NAME.scope.

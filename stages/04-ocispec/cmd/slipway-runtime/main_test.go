@@ -2,10 +2,12 @@ package main
 
 import (
 	"debug/elf"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -26,7 +28,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("ROOT", filepath.Join(e.WorkDir, "root"))
-			e.Setenv("ID", "cli-"+filepath.Base(e.WorkDir))
+			e.Setenv("ID", fmt.Sprintf("cli-%s-%d", filepath.Base(e.WorkDir), time.Now().UnixNano())) // cgroups are the machine's: another test may run this script, too
 			return bundle(filepath.Join(e.WorkDir, "b"))
 		},
 		Condition: func(cond string) (bool, error) {

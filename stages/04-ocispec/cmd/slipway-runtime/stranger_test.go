@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/stretchr/testify/require"
@@ -162,7 +163,7 @@ func stranger(t *testing.T, change func(*specs.Spec), want string) {
 	b := filepath.Join(t.TempDir(), "b")
 	require.NoError(t, bundle(b))
 	edit(t, filepath.Join(b, "config.json"), change)
-	root, id := filepath.Join(filepath.Dir(b), "root"), fmt.Sprintf("stranger-%d", os.Getpid())
+	root, id := filepath.Join(filepath.Dir(b), "root"), fmt.Sprintf("stranger-%d-%d", os.Getpid(), time.Now().UnixNano())
 	out, err := runtimeCommand(t, "--root", root, "create", "-b", b, id)
 	if err == nil {
 		out, err = runtimeCommand(t, "--root", root, "start", id)
