@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -240,7 +241,9 @@ func TestRestoreThatFailsLeavesNothing(t *testing.T) {
 func TestCheckpointAndRestoreForReal(t *testing.T) {
 	p, o := newPlace(t), useFake(t)
 	program, err := exec.LookPath("criu")
-	check := exec.Command(program, "check")
+	soon, cancel := context.WithTimeout(t.Context(), 20*time.Second) // it talks to itself by TCP, for two minutes if lo is down
+	defer cancel()
+	check := exec.CommandContext(soon, program, "check")
 	check.Dir = t.TempDir() // for its log
 	if err != nil || check.Run() != nil {
 		t.Skip("needs a criu that works on this kernel")
