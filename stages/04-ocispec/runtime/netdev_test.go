@@ -1,11 +1,13 @@
 package runtime_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/stretchr/testify/require"
@@ -109,4 +111,35 @@ func TestWithoutResourceControlAClassIsAnError(t *testing.T) {
 	require.EqualError(t, err, "intelRdt is specified in config, but Intel RDT is not supported or enabled")
 	_, err = p.State("n")
 	require.Error(t, err)
+}
+
+// TestADeviceOfARuntimeThatIsKilled: wherever that happens, delete --force leaves the device where it was, or it has gone with the
+// container's namespace and its other end with it (config-linux.md, Network Devices). Nobody keeps it.
+func TestADeviceOfARuntimeThatIsKilled(t *testing.T) {
+	if !inOwnNetwork(t) {
+		return
+	}
+	p := newPlace(t)
+	require.NoError(t, runtime.Subreaper())
+	bundle := p.bundle(t, "true", func(s *specs.Spec) {
+		s.Linux.NetDevices = map[string]specs.LinuxNetDevice{"one": {Name: "eth7"}}
+	})
+	before := p.traces(t, bundle)
+	for _, when := range []string{atStep, afterStep} {
+		for n, how := 0, killed; how != notFound && (when == afterStep || how == killed); n++ {
+			ip(t, "link", "add", "one", "type", "veth", "peer", "name", "peer1")
+			how = die(t, n, when, p.dir, bundle)
+			require.NoError(t, p.Delete(t.Context(), "k", true))
+			before.none(t, fmt.Sprintf("SIGKILL %s step %d", when, n+1))
+			here, there := false, false
+			require.Eventually(t, func() bool { // the kernel takes its time to destroy a namespace
+				links := ip(t, "-o", "link")
+				here, there = strings.Contains(links, ": one@"), strings.Contains(links, ": peer1@")
+				return here == there
+			}, time.Minute, 10*time.Millisecond, "SIGKILL %s step %d", when, n+1)
+			if here {
+				ip(t, "link", "delete", "one")
+			}
+		}
+	}
 }

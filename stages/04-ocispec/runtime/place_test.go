@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -22,8 +23,11 @@ import (
 	"github.com/slipway-engine/slipway/stages/04-ocispec/state"
 )
 
-// parent is the cgroup that those of the tests lie in.
-var parent = fmt.Sprintf("/slipway-test-%d", os.Getpid())
+// parent is the cgroup that those of the tests lie in. In another pid namespace somebody may have our number.
+var parent = func() string {
+	space, _ := os.Readlink("/proc/self/ns/pid") // pid:[4026531836]
+	return fmt.Sprintf("/slipway-test-%d-%s", os.Getpid(), strings.Trim(space, "pid:[]"))
+}()
 
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == "swrk" {
