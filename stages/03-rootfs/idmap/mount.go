@@ -57,7 +57,7 @@ func Probe(kind, dir string) error {
 
 // tree gives the mount while it is attached to nothing.
 func (m Mount) tree(ids *Map) (tree int, err error) {
-	users, err := ids.namespace()
+	users, err := ids.Namespace()
 	if err != nil {
 		return -1, fmt.Errorf("user namespace for the id map: %w", err)
 	}

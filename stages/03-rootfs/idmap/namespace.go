@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// namespace makes a user namespace with this map, in the form in which mount_setattr(2) takes maps. It needs a process to be born in
-// it; once its file is open the process can go.
-func (m *Map) namespace() (file *os.File, err error) {
+// Namespace makes a user namespace with this map, in the form in which mount_setattr(2) takes maps. It needs a process to be born in
+// it; once its file is open the process can go, and the namespace stays as long as somebody holds the file (namespaces(7)).
+func (m *Map) Namespace() (file *os.File, err error) {
 	write := func(pid int, name string, ranges []Range) error {
 		var text strings.Builder
 		for _, r := range ranges {
