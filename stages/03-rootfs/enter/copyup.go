@@ -1,6 +1,7 @@
 package enter
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -35,6 +36,9 @@ func newTmpfs(m Mount) (*os.File, error) {
 		return nil, err
 	}
 	defer unix.Close(fs)
+	if err := unix.FsconfigSetString(fs, "source", cmp.Or(m.Source, "tmpfs")); err != nil {
+		return nil, err
+	}
 	for option := range strings.SplitSeq(m.Data, ",") {
 		key, value, has := strings.Cut(option, "=")
 		switch {

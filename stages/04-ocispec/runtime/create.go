@@ -178,7 +178,7 @@ func startError(s *specs.Spec, err error) error {
 		return nil
 	}
 	if step, ok := errors.AsType[*launch.StepError](err); ok {
-		return fmt.Errorf("unable to start container process: %w", mountError(step.Step, schedulerError(s, step.Step, programError(s.Process.Args[0], step.Step, err))))
+		return fmt.Errorf("unable to start container process: %w", mountError(s, step.Step, schedulerError(s, step.Step, programError(s.Process.Args[0], step.Step, err))))
 	}
 	return err
 }
