@@ -231,10 +231,15 @@ func TestCVE_2025_52565(t *testing.T) {
 			require.NoError(t, unix.Mknod(filepath.Join(root, "dev/pts/ptmx"), unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))))
 		},
 		"pts is a link": func(root string) { replaceBy(t, filepath.Join(root, "dev/pts"), string(c)) },
+		"ptmx is another's": func(root string) { // as that of a volume that shows the host's
+			require.NoError(t, os.MkdirAll(filepath.Join(root, "dev/pts"), 0o755))
+			replaceBy(t, filepath.Join(root, "dev/pts/ptmx"), "/other/ptmx")
+		},
 	} {
 		bundle := p.imageWith(t, "true", func(s *specs.Spec) {
 			s.Process.Terminal = true
 			s.Mounts = slices.DeleteFunc(s.Mounts, func(m specs.Mount) bool { return strings.HasPrefix(m.Destination, "/dev") })
+			mount(s, "/other", "devpts", "devpts", "newinstance", "ptmxmode=0666")
 		}, image)
 		_, err := p.Create(t.Context(), runtime.CreateOptions{ID: "x", Bundle: bundle, Terminal: socket(t)})
 		require.ErrorContains(t, err, "make a terminal in the container's /dev/pts", name)
