@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/slipway-engine/slipway/stages/02-cgroups/dbus"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/entry"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/readonly"
 	"github.com/slipway-engine/slipway/stages/04-ocispec/runtime"
@@ -111,10 +112,16 @@ func newRoot(g *global, args []string) *cobra.Command {
 }
 
 func defaultRoot() string {
-	if os.Geteuid() != 0 && os.Getenv("XDG_RUNTIME_DIR") != "" {
+	if os.Getenv("XDG_RUNTIME_DIR") != "" && ordinary() {
 		return filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "slipway", "runtime")
 	}
 	return "/run/slipway/runtime"
+}
+
+// ordinary tells whether the caller has a runtime directory of its own: who is not root, or is root of a user namespace alone. There
+// USER says which of them somebody wants to be, as with runc.
+func ordinary() bool {
+	return os.Geteuid() != 0 || dbus.Self() != 0 && os.Getenv("USER") != "root"
 }
 
 // open sets up the log and refuses what cannot be done.
