@@ -129,6 +129,12 @@ func processCases() []testCase {
 		process("to be killed first", func(p *specs.Process) { p.OOMScoreAdj = whole(500) }),
 		process("on a lower priority", func(p *specs.Process) { p.IOPriority = &specs.LinuxIOPriority{Class: "IOPRIO_CLASS_BE", Priority: 7} }),
 		process("with a scheduler", func(p *specs.Process) { p.Scheduler = &specs.Scheduler{Policy: "SCHED_BATCH", Nice: 5} }),
+		process("with a variable that has no value", func(p *specs.Process) { p.Env = append(p.Env, "A") }),
+		process("with a variable that has no name", func(p *specs.Process) { p.Env = append(p.Env, "=b") }),
+		process("with an empty name", func(p *specs.Process) { p.Args = []string{""} }),
+		{name: "process with a working directory that is not there, in a read-only root", change: on(func(s *specs.Spec) {
+			s.Process.Cwd, s.Root.Readonly = "/made/for/it", true
+		})},
 		process("with arguments of all kinds", func(p *specs.Process) { p.Args = append(p.Args, "", "two words", "ünïcode", "new\nline", `"quoted"`) }),
 	}
 }
@@ -286,6 +292,7 @@ func execCases() []testCase {
 		{name: "exec with limits", exec: base(func(p *specs.Process) { p.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Soft: 60, Hard: 64}} })},
 		{name: "exec in a directory", exec: base(func(p *specs.Process) { p.Cwd = "/data/sub"; p.NoNewPrivileges = true })},
 		{name: "exec in a namespace of users", change: on(ownUsers), exec: base(nil)},
+		{name: "exec in a directory that is not there", exec: base(func(p *specs.Process) { p.Cwd = "/not/there" })},
 		{name: "exec of nothing", exec: base(func(p *specs.Process) { p.Args = []string{"/nothing"} })},
 	}
 }
@@ -299,6 +306,18 @@ func oddCases() []testCase {
 			s.Root.Path = "file"
 			_ = os.WriteFile(filepath.Join(dir, "file"), nil, 0o644)
 		}},
+		{name: "odd: mount option nobody knows", change: on(func(s *specs.Spec) {
+			s.Mounts = append(s.Mounts, specs.Mount{Destination: "/data", Type: "tmpfs", Source: "tmpfs", Options: []string{"no-such-option"}})
+		})},
+		{name: "odd: mount of a directory on a file", change: on(func(s *specs.Spec) {
+			s.Mounts = append(s.Mounts, specs.Mount{Destination: "/etc/passwd", Source: "/usr", Options: []string{"bind"}})
+		})},
+		{name: "odd: hook that fails", change: on(func(s *specs.Spec) {
+			s.Hooks = &specs.Hooks{CreateRuntime: []specs.Hook{{Path: "/bin/false"}}}
+		})},
+		{name: "odd: hook that is not there", change: on(func(s *specs.Spec) {
+			s.Hooks = &specs.Hooks{CreateContainer: []specs.Hook{{Path: "/not/there"}}}
+		})},
 		{name: "odd: version of the future", change: on(func(s *specs.Spec) { s.Version = "7.0.0" })},
 		{name: "odd: version that is none", change: on(func(s *specs.Spec) { s.Version = "one" })},
 		{name: "odd: time offsets without a namespace", change: on(func(s *specs.Spec) { s.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"monotonic": {Secs: 1}} })},

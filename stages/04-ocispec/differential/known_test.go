@@ -112,6 +112,7 @@ var known = []difference{
 	{peer: "crun", cases: "namespace twice", fact: "refused", reason: "config-linux.md: no type may stand twice; runc refuses it too"},
 	{peer: "*", cases: "odd: time offsets without a namespace", fact: "refused", reason: "config-linux.md: offsets need a new time namespace; they would hold for nobody"},
 	{peer: "crun", cases: "process with a relative working directory", fact: "refused", reason: "config.md: cwd MUST be absolute; runc refuses it too"},
+	{peer: "crun", cases: "process with a variable that has no *", fact: "refused", reason: "environ(7): NAME=VALUE; runc refuses it too"},
 	{peer: "*", cases: "mount on proc", fact: "refused", reason: "only a few files below /proc may be covered (CVE-2019-16884); runc 1.1 lets a tmpfs through"},
 	{peer: "*", cases: "odd: version *", fact: "refused", reason: "a configuration of another major version is not understood; config.md: a runtime MUST generate an error"},
 	{peer: "crun", cases: "resource pids without a limit", fact: "refused", on: "v1", reason: "config-linux.md: -1 is unlimited; crun 1.8 writes the number"},
