@@ -20,6 +20,7 @@ type Facts struct {
 	Bounding    caps.Mask                  // our own bounding set: nobody can be given more
 	Permitted   caps.Mask                  // what the child has until it gives it up
 	Rootless    bool                       // we are not root of the host
+	NoGroups    bool                       // this user namespace denies setgroups(2), and with it all below (user_namespaces(7), /proc/PID/setgroups)
 	NoFile      [2]uint64                  // RLIMIT_NOFILE, soft and hard, as we were given it
 	OOMScore    *int                       // our own oom_score_adj, with which the child is born; nil: not known
 	Files       map[string]bool            // sources of binds that are not directories

@@ -46,8 +46,11 @@ func mapAsUser(pid int, file, program string, list []specs.LinuxIDMapping, self 
 // onlySelf: a map of a single id is the caller's own, or the kernel refuses it.
 func onlySelf(list []specs.LinuxIDMapping) bool { return len(list) == 1 && list[0].Size == 1 }
 
-// noGroups tells whether the child cannot set supplementary groups: an ordinary user had to give that up for a map of one group.
-func (c *compiler) noGroups() bool { return c.facts.Rootless && onlySelf(c.spec.Linux.GIDMappings) }
+// noGroups tells whether the child cannot set supplementary groups: an ordinary user had to give that up for a map of one group, for
+// the container or for the namespace whose root it is now.
+func (c *compiler) noGroups() bool {
+	return c.facts.NoGroups || c.facts.Rootless && onlySelf(c.spec.Linux.GIDMappings)
+}
 
 // checkGroups refuses groups that the process would not get.
 func (c *compiler) checkGroups() error {

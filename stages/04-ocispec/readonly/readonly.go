@@ -36,6 +36,7 @@ const (
 	atFDCWD         = ^uintptr(99) // -100 (fcntl.h)
 	atEmptyPath     = 0x1000
 	wOK             = 2
+	eperm           = 1
 	enoent          = 2
 	erofs           = 30
 	openTreeClone   = 1
@@ -85,6 +86,9 @@ func protect() *Failure {
 		return nil
 	}
 	fd, _, errno := rawSyscall6(openTree, atFDCWD, exe, openTreeClone|openTreeCloexec, 0, 0, 0)
+	if errno == eperm || errno == einval { // root of a user namespace, and the mount is not its own, or locked (mount_namespaces(7))
+		return nr.sealed(0, argv)
+	}
 	if errno != 0 {
 		return &Failure{"open_tree", errno}
 	}

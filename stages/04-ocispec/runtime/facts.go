@@ -24,7 +24,7 @@ import (
 
 // ownFacts are those about this process and machine.
 func ownFacts() (plan.Facts, error) {
-	f := plan.Facts{Rootless: os.Geteuid() != 0, NoFile: [2]uint64{inherited.Nofile.Cur, inherited.Nofile.Max}}
+	f := plan.Facts{Rootless: os.Geteuid() != 0, NoGroups: groupsDenied(), NoFile: [2]uint64{inherited.Nofile.Cur, inherited.Nofile.Max}}
 	var err error
 	if f.Arch, err = seccomp.Native(goruntime.GOARCH); err != nil {
 		return f, err
@@ -64,6 +64,18 @@ func ownOOMScore(p *specs.Process) *int {
 	return &score
 }
 
+// groupsDenied reads what the kernel says of setgroups(2) in this user namespace: "allow" or "deny".
+func groupsDenied() bool {
+	fd, err := unix.Open("/proc/self/setgroups", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false // a kernel without user namespaces
+	}
+	defer unix.Close(fd)
+	var b [1]byte
+	n, err := unix.Read(fd, b[:])
+	return err == nil && n == 1 && b[0] == 'd'
+}
+
 // Facts gathers what the plan of a configuration depends on. Nothing is made or changed.
 func (rt *Runtime) Facts(s *specs.Spec, id string) (plan.Facts, *cgroup.Group, error) {
 	f, err := ownFacts()
@@ -71,7 +83,7 @@ func (rt *Runtime) Facts(s *specs.Spec, id string) (plan.Facts, *cgroup.Group, e
 		return f, nil, err
 	}
 	if rt.forRoot { // explain: what root would do here
-		f.Rootless, f.Bounding, f.Permitted = false, all(), all()
+		f.Rootless, f.NoGroups, f.Bounding, f.Permitted = false, false, all(), all()
 	}
 	if spec.Has(s, specs.UserNamespace) { // inside it the child has everything that the kernel knows
 		f.Bounding, f.Permitted = all(), all()
