@@ -343,18 +343,6 @@ func (c *creation) announce() error {
 	return errors.Join(err, waitErr, c.proc.Close(), c.unmount())
 }
 
-// writePIDFile writes a process id so that a reader finds all of it or nothing.
-func writePIDFile(name string, pid int) error {
-	if name == "" {
-		return nil
-	}
-	temp := filepath.Join(filepath.Dir(name), "."+filepath.Base(name))
-	if err := os.WriteFile(temp, []byte(strconv.Itoa(pid)), 0o644); err != nil {
-		return err
-	}
-	return os.Rename(temp, name)
-}
-
 // ConsoleSocket connects to the socket that a shim listens on.
 func ConsoleSocket(path string) Terminal {
 	return func() (*os.File, error) {

@@ -275,11 +275,16 @@ func TestAnUnheardCreateIsUndone(t *testing.T) {
 	for name, change := range faulty(p) {
 		bundle := p.bundle(t, "true", func(s *specs.Spec) { change(s); s.Process.Terminal = false })
 		before := p.traces(t, bundle)
-		for _, opts := range []runtime.CreateOptions{{PIDFile: "/no/such/dir/pid"}, {PIDFDSocket: "/no/such/socket"}} {
+		dir := t.TempDir()
+		for _, opts := range []runtime.CreateOptions{{PIDFile: "/no/such/dir/pid"}, {PIDFDSocket: "/no/such/socket"}, {PIDFile: dir + "/dir"}} {
+			require.NoError(t, os.MkdirAll(dir+"/dir/full", 0o700))
 			opts.ID, opts.Bundle = "u", bundle
 			_, err := p.Create(t.Context(), opts)
-			require.ErrorIs(t, err, unix.ENOENT, name)
+			require.Error(t, err, name)
 			before.none(t, name)
+			left, err := os.ReadDir(dir)
+			require.NoError(t, err)
+			require.Len(t, left, 1, "beside the pid file")
 		}
 	}
 }
