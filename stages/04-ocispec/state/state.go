@@ -211,8 +211,16 @@ func (d *Dir) Config() (*specs.Spec, error) {
 	return s, nil
 }
 
-// Remove deletes the directory and all that the runtime has put there.
-func (d *Dir) Remove() error { return os.RemoveAll(d.Path) }
+// Remove deletes the directory and all that is there.
+func (d *Dir) Remove() error {
+	for _, name := range []string{GateName, configName, recordName} { // what the runtime puts there; the record goes last
+		_ = unix.Unlink(filepath.Join(d.Path, name)) // what stays is RemoveAll's, and its error
+	}
+	if unix.Rmdir(d.Path) == nil {
+		return nil
+	}
+	return os.RemoveAll(d.Path)
+}
 
 // GatePath is a name of the start gate that fits into a socket address, however long the root's path is (unix(7): 108 bytes).
 func (d *Dir) GatePath() string { return fmt.Sprintf("/proc/self/fd/%d/%s", d.file.Fd(), GateName) }
