@@ -14,12 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// link is a device as RTM_GETLINK shows it.
-type link struct {
-	index int32
-	up    bool
-}
-
 // address is one of a device's, as RTM_NEWADDR takes it.
 type address struct {
 	family, prefix, scope byte
@@ -58,11 +52,11 @@ func Move(name, as string, ns *os.File) (left bool, err error) {
 		return false, err
 	}
 	defer here.close()
-	dev, err := here.find(name)
+	index, err := here.find(name)
 	if err != nil {
 		return false, err
 	}
-	list, err := here.addresses(dev.index)
+	list, err := here.addresses(index)
 	if err != nil {
 		return false, fmt.Errorf("addresses: %w", err)
 	}
@@ -74,40 +68,26 @@ func Move(name, as string, ns *os.File) (left bool, err error) {
 	if _, err := there.find(as); err == nil { // the kernel moves first and renames then: too late to stay
 		return left, fmt.Errorf("%s in the container: %w", as, unix.EEXIST)
 	}
-	if err := here.send(dev, as, ns); err != nil {
+	if err := here.give(index, as, ns); err != nil {
 		return left, err
 	}
 	return left, there.settle(as, list)
 }
 
-// send moves a device. When it cannot, the device is as it was.
-func (s socket) send(dev link, as string, ns *os.File) error {
-	if dev.up {
-		if err := s.set(dev.index, false); err != nil {
-			return fmt.Errorf("bring down: %w", err)
-		}
-	}
-	err := s.give(dev.index, as, ns)
-	if err != nil && dev.up {
-		err = errors.Join(err, s.set(dev.index, true))
-	}
-	return err
-}
-
-// find asks for a device by its name.
-func (s socket) find(name string) (link, error) {
+// find asks for a device's index by its name.
+func (s socket) find(name string) (index int32, err error) {
 	r := request{kind: unix.RTM_GETLINK, body: make([]byte, unix.SizeofIfInfomsg)}
 	r.attribute(unix.IFLA_IFNAME, append([]byte(name), 0))
 	list, err := s.ask(r)
 	if err != nil {
-		return link{}, err
+		return 0, err
 	}
 	for _, m := range list {
 		if m.kind == unix.RTM_NEWLINK && len(m.body) >= unix.SizeofIfInfomsg {
-			return link{int32(binary.NativeEndian.Uint32(m.body[4:])), binary.NativeEndian.Uint32(m.body[8:])&unix.IFF_UP != 0}, nil
+			return int32(binary.NativeEndian.Uint32(m.body[4:])), nil
 		}
 	}
-	return link{}, unix.ENODEV
+	return 0, unix.ENODEV
 }
 
 // addresses lists the permanent ones of global scope: others belong to the network that the device leaves.
@@ -132,19 +112,18 @@ func (s socket) addresses(index int32) ([]address, error) {
 	return found, nil
 }
 
-// set brings a device up or down.
-func (s socket) set(index int32, up bool) error {
+// up brings a device up.
+func (s socket) up(index int32) error {
 	body := make([]byte, unix.SizeofIfInfomsg)
 	binary.NativeEndian.PutUint32(body[4:], uint32(index))
-	if up {
-		binary.NativeEndian.PutUint32(body[8:], unix.IFF_UP)
-	}
+	binary.NativeEndian.PutUint32(body[8:], unix.IFF_UP)
 	binary.NativeEndian.PutUint32(body[12:], unix.IFF_UP)
 	_, err := s.ask(request{kind: unix.RTM_NEWLINK, body: body})
 	return err
 }
 
-// give moves and renames in one request.
+// give moves and renames in one request. The kernel brings the device down itself, once it knows that it can move (net/core/dev.c,
+// dev_change_net_namespace): one that cannot, such as lo, keeps its routes.
 func (s socket) give(index int32, as string, ns *os.File) error {
 	body := make([]byte, unix.SizeofIfInfomsg)
 	binary.NativeEndian.PutUint32(body[4:], uint32(index))
@@ -157,13 +136,13 @@ func (s socket) give(index int32, as string, ns *os.File) error {
 
 // settle gives the device its addresses again and brings it up. Its index may be another one here.
 func (s socket) settle(name string, list []address) error {
-	dev, err := s.find(name)
+	index, err := s.find(name)
 	if err != nil {
 		return fmt.Errorf("find %s in the container: %w", name, err)
 	}
 	for _, a := range list {
 		body := []byte{a.family, a.prefix, 0, a.scope}
-		body = binary.NativeEndian.AppendUint32(body, uint32(dev.index))
+		body = binary.NativeEndian.AppendUint32(body, uint32(index))
 		r := request{kind: unix.RTM_NEWADDR, flags: unix.NLM_F_CREATE | unix.NLM_F_EXCL, body: body}
 		for _, kind := range kept() {
 			if data, ok := a.attributes[kind]; ok {
@@ -175,7 +154,7 @@ func (s socket) settle(name string, list []address) error {
 			return fmt.Errorf("give %s its address again: %w", name, err)
 		}
 	}
-	if err := s.set(dev.index, true); err != nil {
+	if err := s.up(index); err != nil {
 		return fmt.Errorf("bring up %s in the container: %w", name, err)
 	}
 	return nil

@@ -95,7 +95,14 @@ func TestNetDevicesThatCannotMove(t *testing.T) {
 		require.Error(t, err, "nothing is left")
 	}
 	require.Contains(t, ip(t, "link", "show", "one"), ",UP", "it is where and how it was")
+	ip(t, "link", "set", "lo", "up")
+	ip(t, "route", "add", "10.0.0.0/8", "dev", "lo")
 	_, err := p.Create(t.Context(), runtime.CreateOptions{ID: "n", Bundle: p.bundle(t, "true", func(s *specs.Spec) {
+		s.Linux.NetDevices = map[string]specs.LinuxNetDevice{"lo": {Name: "other"}}
+	})})
+	require.ErrorContains(t, err, "move network device lo in as other: linux.netDevices[lo]: invalid argument")
+	require.Contains(t, ip(t, "route"), "10.0.0.0/8 dev lo", "the host's own is as it was")
+	_, err = p.Create(t.Context(), runtime.CreateOptions{ID: "n", Bundle: p.bundle(t, "true", func(s *specs.Spec) {
 		s.Linux.NetDevices = map[string]specs.LinuxNetDevice{"one": {}}
 		s.Linux.Namespaces = s.Linux.Namespaces[:0:0]
 	})})
