@@ -19,7 +19,17 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(shield.Around(m), map[string]func(){"limit": main})
+	var keep shield.Keep
+	if systemd() { // it must know the processes by their numbers
+		keep = shield.KeepPIDs
+	}
+	testscript.Main(shield.Around(m, keep), map[string]func(){"limit": main})
+}
+
+// systemd tells whether it is process 1.
+func systemd() bool {
+	comm, err := os.ReadFile("/proc/1/comm")
+	return err == nil && string(comm) == "systemd\n"
 }
 
 // TestScripts runs the program on this machine's kernel. In a script $G is the name of a group of its own.
@@ -44,8 +54,7 @@ func TestScripts(t *testing.T) {
 			case "cpuset":
 				return l.Has("cpuset"), nil
 			case "systemd":
-				comm, err := os.ReadFile("/proc/1/comm")
-				return string(comm) == "systemd\n", err
+				return systemd(), nil
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
