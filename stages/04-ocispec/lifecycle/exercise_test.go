@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/slipway-engine/slipway/stages/01-namespaces/teach"
@@ -43,5 +44,26 @@ func TestAllowed(t *testing.T) {
 			Want: "no: " + (&Error{c.op, c.status}).Error(), Means: c.means, Try: c.try, Read: read,
 		})
 	}
+	for _, r := range begins() {
+		for _, op := range operations() {
+			if err := Check(op, r.status); err != nil && slices.Contains(r.ops, op) {
+				teach.Fail(t, refused(op, r.status, err, title, read))
+			}
+		}
+	}
 	TestTable(t)
+}
+
+// refused explains an operation that would be sensible and does not begin.
+func refused(op Op, status Status, err error, title, read string) teach.Diagnosis {
+	return teach.Diagnosis{
+		Exercise: "oci.state", Code: "OCI-STATE-4", Title: title,
+		Did:  "asked whether " + string(op) + " may begin when the container is " + string(status),
+		Saw:  "no: " + err.Error(),
+		Want: "yes",
+		Means: "a status forbids what would do harm in it, and nothing else. What is refused without need is an operator who cannot help himself: a paused container that nobody may kill " +
+			"stays until somebody remembers to resume it.",
+		Try:  "slipway-runtime pause ID; slipway-runtime kill ID KILL; slipway-runtime state ID",
+		Read: read,
+	}
 }
