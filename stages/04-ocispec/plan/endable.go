@@ -11,6 +11,16 @@ import (
 // ending are the signals that end a program which has no handlers for them (signal(7)).
 var ending = [...]unix.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM}
 
+// defaultActions lets go of what nohup(1) and others had us ignore: a program inherits that (signal(7)), and engines are started in many
+// ways. Go handles all signals but these two, even then (os/signal), and execve gives handled ones their default action.
+func defaultActions() launch.Step {
+	action := launch.Buf(32) // struct sigaction of the kernel's, at most: SIG_DFL, no flags
+	reset := func(s unix.Signal) launch.Instr {
+		return launch.Call(unix.SYS_RT_SIGACTION, launch.Int(s), action, launch.Int(0), launch.Int(8))
+	}
+	return child("ignore neither SIGHUP nor SIGINT", "signal(7): a program inherits what we were told to ignore", reset(unix.SIGHUP), reset(unix.SIGINT))
+}
+
 // holdBack blocks those signals. The kernel drops them when they are for the first process of a pid namespace without handlers
 // (pid_namespaces(7)), but not while they are blocked: so `kill` works on a container that is only created.
 func (c *compiler) holdBack() launch.Step {

@@ -80,7 +80,7 @@ func (c *compiler) enterContainer(needed ...launch.Slot) []launch.Step {
 		steps = append(steps, launch.KeepOnly(3+c.req.PreserveFDs, "nothing of the host is open when those inside see the process (CVE-2016-9962)", needed...))
 		steps = append(steps, launch.Below(0, "inside", "pid_namespaces(7): nobody moves into one, but children are born there; clone(2), CLONE_PARENT: still our child"))
 	}
-	steps = append(steps, newSession())
+	steps = append(steps, newSession(), defaultActions())
 	if !c.req.NoNewKeyring {
 		steps = append(steps, keyring("the container's", c.req.ID))
 	}

@@ -190,7 +190,7 @@ func (c *compiler) members(join []*joinedNamespace) []launch.Step {
 		steps = append(steps, launch.Below(flags, strings.TrimSpace(names+" inside the joined user namespace"),
 			"user_namespaces(7): a namespace belongs to the user namespace of whoever makes it; clone(2), CLONE_PARENT: still our child"))
 	}
-	steps = append(steps, newSession(), c.holdBack())
+	steps = append(steps, newSession(), defaultActions(), c.holdBack())
 	if !c.req.NoNewKeyring {
 		steps = append(steps, keyring("a new", c.req.ID))
 	}
