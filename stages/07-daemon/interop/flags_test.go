@@ -42,7 +42,7 @@ func TestFlags(t *testing.T) {
 		{"masked", []string{box, "sh", "-c", "cat /proc/keys | wc -c; echo x 2>/dev/null >/proc/sysrq-trigger || echo refused"}, "0\nrefused"},
 		{"capabilities", []string{box, "sh", "-c", "grep CapBnd /proc/self/status"}, "CapBnd:\t00000000a80425fb"},
 		{"--tmpfs", []string{"--tmpfs", "/scratch:size=1m", box, "sh", "-c", "df -k /scratch | awk 'END{print $2}'"}, "1024"},
-		{"resolv.conf and hosts", []string{"--dns", "10.1.2.3", "--add-host", "db:10.9.8.7", box, "sh", "-c", "grep nameserver /etc/resolv.conf; grep db /etc/hosts"}, "nameserver 10.1.2.3\n10.9.8.7\tdb"},
+		{"resolv.conf and hosts", []string{"--dns", "10.1.2.3", "--add-host", "store:10.9.8.7", box, "sh", "-c", "grep nameserver /etc/resolv.conf; grep store /etc/hosts"}, "nameserver 10.1.2.3\n10.9.8.7\tstore"},
 	}
 	t.Setenv("B", "of the client")
 	for _, row := range rows {
