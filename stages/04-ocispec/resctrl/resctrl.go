@@ -32,16 +32,15 @@ func FindRoot(mountinfo string) (string, error) {
 
 // Group is the class of service of one container, and its monitoring group.
 type Group struct {
-	Dir     string // the class
-	Monitor string // the monitoring group; empty: none
-	Own     bool   // the class is the container's alone: it goes with it
-	root    string
+	Dir     string   // the class
+	Monitor string   // the monitoring group; empty: none
+	Own     bool     // the class is the container's alone: it goes with it
 	lines   []string // of schemata
 }
 
 // New names a container's group below root. Nothing is made yet.
 func New(root, id string, c *specs.LinuxIntelRdt) *Group {
-	g := &Group{Dir: filepath.Join(root, id), Own: true, root: root}
+	g := &Group{Dir: filepath.Join(root, id), Own: true}
 	if c.ClosID != "" {
 		g.Dir, g.Own = filepath.Join(root, c.ClosID), false
 	}
@@ -136,11 +135,22 @@ func (g *Group) write(name, text string) error {
 	if err == nil {
 		return nil
 	}
-	if status, readErr := os.ReadFile(filepath.Join(g.root, "info", "last_cmd_status")); readErr == nil {
+	if status, readErr := os.ReadFile(filepath.Join(filepath.Dir(g.Dir), "info", "last_cmd_status")); readErr == nil {
 		return fmt.Errorf("linux.intelRdt: %w (%s)", err, strings.TrimSpace(string(status)))
 	}
 	return fmt.Errorf("linux.intelRdt: %w", err)
 }
+
+// Change writes other shares into a class that is the container's alone; what lines do not name stays.
+func (g *Group) Change(lines ...string) error {
+	if !g.Own {
+		return fmt.Errorf("linux.intelRdt: class %s is not the container's alone (closID)", g.Dir)
+	}
+	return g.write("schemata", strings.Join(lines, "\n")+"\n")
+}
+
+// Add puts one more process into the class.
+func (g *Group) Add(pid int) error { return g.write("tasks", strconv.Itoa(pid)) }
 
 // Remove takes away what belongs to the container alone.
 func (g *Group) Remove() error {

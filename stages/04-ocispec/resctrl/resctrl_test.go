@@ -48,6 +48,18 @@ func TestAClassOfItsOwn(t *testing.T) {
 	require.NoError(t, g.Remove(), "again")
 }
 
+func TestAClassIsCutOtherwise(t *testing.T) {
+	root := tree(t)
+	g := resctrl.New(root, "web", &specs.LinuxIntelRdt{Schemata: []string{"L3:0=f"}})
+	require.NoError(t, g.Join(42))
+	require.NoError(t, g.Change("L3:0=3", "MB:0=20"))
+	require.Equal(t, "L3:0=3\nMB:0=20\n", read(t, filepath.Join(root, "web/schemata")))
+	require.NoError(t, g.Add(43))
+	require.Equal(t, "43", read(t, filepath.Join(root, "web/tasks")))
+	shared := resctrl.New(root, "web", &specs.LinuxIntelRdt{ClosID: "web"})
+	require.EqualError(t, shared.Change("L3:0=1"), "linux.intelRdt: class "+root+"/web is not the container's alone (closID)")
+}
+
 func TestANamedClassIsSharedAndStays(t *testing.T) {
 	root := tree(t)
 	named := &specs.LinuxIntelRdt{ClosID: "guaranteed", Schemata: []string{"L3:0=f"}}

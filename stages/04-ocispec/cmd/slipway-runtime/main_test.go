@@ -33,7 +33,7 @@ func TestScripts(t *testing.T) {
 		},
 		Condition: func(cond string) (bool, error) {
 			_, err := os.Stat("/bin/busybox")
-			holds := map[string]func() bool{"root": always, "static": static, "apparmor": appArmor, "systemd": systemd, "v2": unified}[cond]
+			holds := map[string]func() bool{"root": always, "static": static, "apparmor": appArmor, "systemd": systemd, "v2": unified, "resctrl": resctrlMounted}[cond]
 			return os.Geteuid() == 0 && err == nil && holds != nil && holds(), nil
 		},
 	})
@@ -50,6 +50,12 @@ func systemd() bool {
 // unified tells whether the cgroup tree is v2 alone.
 func unified() bool {
 	_, err := os.Stat("/sys/fs/cgroup/cgroup.controllers")
+	return err == nil
+}
+
+// resctrlMounted tells whether there are shares of cache to be given.
+func resctrlMounted() bool {
+	_, err := os.Stat("/sys/fs/resctrl/schemata")
 	return err == nil
 }
 

@@ -2,13 +2,18 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/slipway-engine/slipway/stages/04-ocispec/resctrl"
+	"github.com/slipway-engine/slipway/stages/04-ocispec/runtime"
 )
 
 type updateOptions struct {
@@ -41,6 +46,9 @@ func newUpdate(g *global) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := o.resctrl(rt, args[0]); err != nil {
+				return err
+			}
 			return rt.Update(args[0], r)
 		},
 	}
@@ -69,9 +77,6 @@ func newUpdate(g *global) *cobra.Command {
 
 // read makes the resources from JSON or from the flags that were given.
 func (o *updateOptions) read(f *pflag.FlagSet, stdin io.Reader) (*specs.LinuxResources, error) {
-	if o.l3 != "" || o.bandwidth != "" {
-		return nil, fmt.Errorf("Intel RDT is not supported")
-	}
 	if o.resources != "" {
 		return readResources(o.resources, stdin)
 	}
@@ -84,6 +89,19 @@ func (o *updateOptions) read(f *pflag.FlagSet, stdin io.Reader) (*specs.LinuxRes
 		r.Pids = &specs.LinuxPids{Limit: &o.pids}
 	}
 	return r, o.memoryLimits(r)
+}
+
+// resctrl changes the shares of cache and memory bandwidth.
+func (o *updateOptions) resctrl(rt *runtime.Runtime, id string) error {
+	lines := slices.DeleteFunc([]string{o.l3, o.bandwidth}, func(line string) bool { return line == "" })
+	if len(lines) == 0 {
+		return nil
+	}
+	err := rt.UpdateResctrl(id, lines...)
+	if errors.Is(err, resctrl.ErrDisabled) {
+		return errors.New("Intel RDT is not supported or enabled")
+	}
+	return err
 }
 
 func readResources(name string, stdin io.Reader) (*specs.LinuxResources, error) {
