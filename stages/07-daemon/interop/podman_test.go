@@ -3,21 +3,72 @@
 package interop
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
+
+// leaveNoGroups takes away what podman leaves of its cgroups: the parent of all, and on v1 also directories for hierarchies that are not
+// mounted.
+func leaveNoGroups(t *testing.T) {
+	t.Helper()
+	const parents, hierarchies = "/sys/fs/cgroup/*/libpod_parent", "/sys/fs/cgroup/*"
+	before := map[string]bool{}
+	for _, pattern := range []string{parents, hierarchies} {
+		for _, dir := range matching(t, pattern) {
+			before[dir] = true
+		}
+	}
+	t.Cleanup(func() {
+		for _, pattern := range []string{parents + "/*", parents, hierarchies} { // from below
+			for _, dir := range matching(t, pattern) {
+				if !before[dir] && !before[filepath.Dir(dir)+"/libpod_parent"] {
+					require.Eventually(t, func() bool { return removed(dir) }, 10*time.Second, 50*time.Millisecond, dir)
+				}
+			}
+		}
+	})
+}
+
+// removed removes a group, or what podman took for one: there it has written files.
+func removed(dir string) bool {
+	var fs unix.Statfs_t
+	err := unix.Statfs(dir, &fs)
+	switch {
+	case err != nil:
+	case fs.Type == unix.TMPFS_MAGIC:
+		err = os.RemoveAll(dir)
+	default:
+		err = os.Remove(dir)
+	}
+	return err == nil || errors.Is(err, unix.ENOENT)
+}
+
+func matching(t *testing.T, pattern string) []string {
+	t.Helper()
+	list, err := filepath.Glob(pattern)
+	require.NoError(t, err)
+	return slices.DeleteFunc(list, func(name string) bool {
+		st, err := os.Lstat(name)
+		return err != nil || !st.IsDir()
+	})
+}
 
 // TestPodmanWithOurRuntime: podman and conmon call slipway-runtime.
 func TestPodmanWithOurRuntime(t *testing.T) {
 	if _, err := exec.LookPath("podman"); err != nil {
 		t.Skip("needs podman")
 	}
+	leaveNoGroups(t)
 	dir, err := os.MkdirTemp(theWorld.dir, "p")
 	require.NoError(t, err)
 	policy := filepath.Join(dir, "policy.json")
