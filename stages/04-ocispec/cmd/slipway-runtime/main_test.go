@@ -2,14 +2,17 @@ package main
 
 import (
 	"debug/elf"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
 
 	"github.com/slipway-engine/slipway/stages/01-namespaces/shield"
 )
@@ -19,7 +22,35 @@ func TestMain(m *testing.M) {
 	if systemd() { // it must know the processes by their numbers
 		keep = shield.KeepPIDs
 	}
-	testscript.Main(shield.Around(m, keep), map[string]func(){"slipway-runtime": main, "runc": main, "seccomp-agent": agent})
+	testscript.Main(noParent{shield.Around(m, keep)}, map[string]func(){"slipway-runtime": main, "runc": main, "seccomp-agent": agent})
+}
+
+// noParent takes away the group that containers without a cgroupsPath have above them, where it was made for these tests: it is
+// made for all containers of a machine, and stays.
+type noParent struct{ tests testscript.TestingM }
+
+func (n noParent) Run() int {
+	before := parents()
+	code := n.tests.Run()
+	for _, dir := range parents() {
+		if slices.Contains(before, dir) {
+			continue
+		}
+		if err := os.Remove(dir); err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EBUSY) { // EBUSY: somebody else's by now
+			fmt.Fprintln(os.Stderr, err)
+			code = max(code, 1)
+		}
+	}
+	return code
+}
+
+// parents are where that group is: on v2 there is one tree.
+func parents() []string {
+	list, _ := filepath.Glob("/sys/fs/cgroup/*/slipway") // the pattern is a good one
+	if _, err := os.Stat("/sys/fs/cgroup/slipway"); err == nil {
+		list = append(list, "/sys/fs/cgroup/slipway")
+	}
+	return list
 }
 
 // TestScripts runs testdata/*.txtar: the command line as its callers use it. $WORK/b is a bundle with a static shell.
