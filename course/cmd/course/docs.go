@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -48,8 +49,9 @@ func runDocs(ctx context.Context, out io.Writer, o docsOptions, only string) err
 }
 
 func runConsole(ctx context.Context, out io.Writer, root, only string) error {
+	before := parents()
 	results, err := chapter.Run(ctx, root, only)
-	if err != nil {
+	if err = errors.Join(err, removeParents(before)); err != nil {
 		return err
 	}
 	failed, skipped := 0, 0
