@@ -238,35 +238,24 @@ func orphaned(die func() error) []launch.Instr {
 
 // TestARuntimeKilledAfterAnyStep: the child goes on without it, as far as it gets, and delete --force removes all of it.
 func TestARuntimeKilledAfterAnyStep(t *testing.T) {
-	p := newPlace(t)
-	require.NoError(t, runtime.Subreaper())
-	for name, change := range faulty(p) {
-		if name == "hooks and a terminal" { // its hooks are below, with all the rest
-			continue
-		}
-		t.Run(name, func(t *testing.T) {
-			bundle := p.bundle(t, "true", func(s *specs.Spec) {
-				change(s)
-				s.Hooks = &specs.Hooks{CreateRuntime: []specs.Hook{{Path: "/bin/true"}}}
-			})
-			before := p.traces(t, bundle)
-			deaths := 0
-			for n := 0; ; n++ {
-				how := die(t, n, afterStep, p.dir, bundle)
-				if how == killed {
-					deaths++
-				}
-				at := fmt.Sprintf("SIGKILL behind step %d", n+1)
-				require.NoError(t, p.Delete(t.Context(), "k", true), at)
-				before.none(t, at)
-				requireNoKeyring(t, "_ses.k", at)
-				if how == notFound {
-					break
-				}
+	eachKillable(t, func(t *testing.T, p *place, bundle string) {
+		before := p.traces(t, bundle)
+		deaths := 0
+		for n := 0; ; n++ {
+			how := die(t, n, afterStep, p.dir, bundle)
+			if how == killed {
+				deaths++
 			}
-			require.Greater(t, deaths, 20)
-		})
-	}
+			at := fmt.Sprintf("SIGKILL behind step %d", n+1)
+			require.NoError(t, p.Delete(t.Context(), "k", true), at)
+			before.none(t, at)
+			requireNoKeyring(t, "_ses.k", at)
+			if how == notFound {
+				break
+			}
+		}
+		require.Greater(t, deaths, 20)
+	})
 }
 
 // TestAnExecKilledAfterAnyStep: the half-made process ends by itself, or has become the program and ends as that.

@@ -239,34 +239,23 @@ func TestEveryStepOfExecFailsOnce(t *testing.T) {
 
 // TestARuntimeKilledAtAnyStep: what it leaves is removed by delete --force, whole, and its id can be used again.
 func TestARuntimeKilledAtAnyStep(t *testing.T) {
-	p := newPlace(t)
-	require.NoError(t, runtime.Subreaper())
-	for name, change := range faulty(p) {
-		if name == "hooks and a terminal" { // its hooks are below, with all the rest
-			continue
+	eachKillable(t, func(t *testing.T, p *place, bundle string) {
+		before := p.traces(t, bundle)
+		for n, how := 0, killed; how == killed; n++ {
+			how = die(t, n, atStep, p.dir, bundle)
+			at := fmt.Sprintf("SIGKILL before step %d", n+1)
+			_, err := p.Create(t.Context(), runtime.CreateOptions{ID: "k", Bundle: bundle})
+			require.Error(t, err, "the id is taken: "+at)
+			require.NoError(t, p.Delete(t.Context(), "k", true), at)
+			before.none(t, at)
 		}
-		t.Run(name, func(t *testing.T) {
-			bundle := p.bundle(t, "true", func(s *specs.Spec) {
-				change(s)
-				s.Hooks = &specs.Hooks{CreateRuntime: []specs.Hook{{Path: "/bin/true"}}}
-			})
-			before := p.traces(t, bundle)
-			for n, how := 0, killed; how == killed; n++ {
-				how = die(t, n, atStep, p.dir, bundle)
-				at := fmt.Sprintf("SIGKILL before step %d", n+1)
-				_, err := p.Create(t.Context(), runtime.CreateOptions{ID: "k", Bundle: bundle})
-				require.Error(t, err, "the id is taken: "+at)
-				require.NoError(t, p.Delete(t.Context(), "k", true), at)
-				before.none(t, at)
-			}
-			proc, err := p.Create(t.Context(), runtime.CreateOptions{ID: "k", Bundle: bundle})
-			require.NoError(t, err)
-			require.NoError(t, p.Start(t.Context(), "k"))
-			_, err = proc.Wait()
-			require.NoError(t, errors.Join(err, proc.Close(), p.Delete(t.Context(), "k", false)))
-			before.none(t, "a life after all that")
-		})
-	}
+		proc, err := p.Create(t.Context(), runtime.CreateOptions{ID: "k", Bundle: bundle})
+		require.NoError(t, err)
+		require.NoError(t, p.Start(t.Context(), "k"))
+		_, err = proc.Wait()
+		require.NoError(t, errors.Join(err, proc.Close(), p.Delete(t.Context(), "k", false)))
+		before.none(t, "a life after all that")
+	})
 }
 
 // TestAnUnheardCreateIsUndone: the caller was to be told the process's number, and cannot be.
@@ -441,4 +430,22 @@ func TestAnExecKilledAtAnyStep(t *testing.T) {
 		p.requireAlone(t, proc.PID(), fmt.Sprintf("SIGKILL before step %d", n+1))
 	}
 	require.Greater(t, n, 12, "steps")
+}
+
+// eachKillable runs f with each of the configurations, with a hook besides.
+func eachKillable(t *testing.T, f func(t *testing.T, p *place, bundle string)) {
+	p := newPlace(t)
+	require.NoError(t, runtime.Subreaper())
+	for name, change := range faulty(p) {
+		if name == "hooks and a terminal" { // its hooks are below, with all the rest
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			bundle := p.bundle(t, "true", func(s *specs.Spec) {
+				change(s)
+				s.Hooks = &specs.Hooks{CreateRuntime: []specs.Hook{{Path: "/bin/true"}}}
+			})
+			f(t, p, bundle)
+		})
+	}
 }
